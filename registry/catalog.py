@@ -1,0 +1,387 @@
+"""The catalog: the only module that changes packages. Each function is one transaction with its audit and change rows.
+
+Lock order everywhere: the rows of the names, packages by id, the row of the index, the change log last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import asyncpg
+
+from registry import failpoints, metrics, protection
+from registry.conditions import require_unmodified
+from registry.db import blobs, changes, packages
+from registry.db.changes import Change
+from registry.db.connection import Database, Db
+from registry.db.instance import Author, audit
+from registry.errors import Conflict, FileNotFound, Forbidden, NotFound, TooBusy, Unavailable
+from registry.model import Blob, Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One file of one version, checked and stored, about to become visible.
+
+    `one_file` says that a version consists of this file alone, so that an existing version is a conflict. `session`
+    makes a retry of the very same publish recognisable: identical bytes succeed again when it is equal. `unique_below`
+    is the id of a top-level namespace whose other projects must not have the same name and version.
+    """
+
+    package_type: str
+    name: str
+    normalized_name: str
+    version: str
+    file_name: str
+    blob: Blob
+    one_file: bool
+    session: str | None = None
+    requires_python: str = ""
+    manifest: str | None = None
+    abbreviated: str | None = None
+    readme: str | None = None
+    deprecated: str | None = None
+    core_metadata: bytes | None = None
+    core_metadata_sha256: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    unique_below: int | None = None
+
+
+class TakenElsewhere(Conflict):
+    """Another project below the same top-level namespace has this name and version"""
+
+
+class Moved(Conflict):
+    """Document update conflict: the package has changed, read it again"""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of a publication. `replayed`: identical bytes were there already, nothing changed."""
+
+    outcome: Literal["created", "replayed"]
+    package_id: int
+
+
+class _RacedError(Exception):
+    """Somebody else took the file name between the look and the insert: look again."""
+
+
+async def publish(db: Database, author: Author, project: Project, publication: Publication) -> Published:
+    """Make a stored blob visible as a file of a version.
+
+    Raises Conflict when the file name (or, with `one_file`, the version) is taken by something else, Forbidden when
+    the name accepts no files or none from this author, Unavailable when the database is away. A commit whose answer was
+    lost is looked up.
+    """
+    await failpoints.reach("publish.before-transaction")
+    for _ in range(3):
+        try:
+            published = await _publish(db, author, project, publication)
+        except _RacedError:
+            continue
+        except asyncpg.ForeignKeyViolationError as error:
+            raise NotFound("404 Project Not Found") from error
+        except Conflict:
+            metrics.publishes.labels(publication.package_type, "conflict").inc()
+            raise
+        metrics.publishes.labels(publication.package_type, published.outcome).inc()
+        await failpoints.reach("publish.after-commit")
+        return published
+    raise TooBusy("the same file is being published and deleted at once, try again")
+
+
+async def _publish(db: Database, author: Author, project: Project, publication: Publication) -> Published:
+    package_id: int | None = None
+    try:
+        async with db.transaction() as tx:
+            name = (publication.package_type, publication.normalized_name)
+            await protection.check(tx, author.actor, project, "push", [name])
+            taken = await _find_taken(tx, project, publication)
+            if taken is not None:
+                return taken
+            package_id = await _insert(tx, author, project, publication)
+            await failpoints.reach("publish.before-commit")
+    except Unavailable:
+        # With everything written only the commit was left: what became of it, the blob says.
+        if package_id is None or await blobs.find_state(db, publication.blob.id) != "stored":
+            raise
+    if package_id is None:
+        raise Unavailable
+    return Published("created", package_id)
+
+
+async def _find_taken(tx: Db, project: Project, publication: Publication) -> Published | None:
+    taken = await packages.find_taken(
+        tx, project.id, publication.package_type, publication.normalized_name, publication.file_name
+    )
+    if taken is None:
+        return None
+    same = taken.sha256 == publication.blob.digests.sha256 and taken.publish_session == publication.session
+    if same and (taken.name, taken.version) == (publication.name, publication.version):
+        return Published("replayed", taken.package_id)
+    raise Conflict(f"{publication.file_name} already exists: it has already been taken by version {taken.version}")
+
+
+async def _insert(tx: Db, author: Author, project: Project, publication: Publication) -> int:
+    kind, name = publication.package_type, publication.normalized_name
+    if publication.unique_below is not None:
+        await _check_unique(tx, project, publication, publication.unique_below)
+    status = await packages.find_name_status(tx, project.id, kind, name)
+    if status in {"archived", "quarantined"}:
+        raise Forbidden(f"403 Forbidden - {publication.name} is {status} and accepts no files")
+    if project.settings.get("immutable_file_names") and await packages.has_tombstone(
+        tx, project.id, kind, name, publication.file_name, publication.blob.digests.sha256
+    ):
+        raise Conflict(f"{publication.file_name} already exists: a deleted file has already been taken by that name")
+    is_new = status is None or not await packages.has_name(tx, project.id, kind, name)
+    await packages.move_serial(tx, project.id, kind, name)
+    package = packages.NewPackage(
+        project_id=project.id,
+        package_type=kind,
+        name=publication.name,
+        normalized_name=name,
+        version=publication.version,
+        manifest=publication.manifest,
+        abbreviated=publication.abbreviated,
+        readme=publication.readme,
+        publish_session=publication.session,
+        creator_id=author.actor.id if author.actor.is_user else None,
+    )
+    put = await packages.put_package(tx, package, may_exist=not publication.one_file)
+    if put is None:
+        if await _find_taken(tx, project, publication) is not None:
+            raise _RacedError
+        raise Conflict(f"{publication.name} {publication.version} already exists")
+    package_id, created = put
+    if not await blobs.store(tx, publication.blob.id):
+        raise Unavailable("the upload took too long and was cleaned away, try again")
+    file = packages.NewFile(
+        file_name=publication.file_name,
+        blob_id=publication.blob.id,
+        requires_python=publication.requires_python,
+        core_metadata=publication.core_metadata,
+        core_metadata_sha256=publication.core_metadata_sha256,
+        facts=publication.facts,
+    )
+    if await packages.insert_file(tx, package, package_id, file) is None:
+        raise _RacedError
+    if publication.deprecated:
+        await packages.set_deprecated(tx, project.id, kind, name, {publication.version: publication.deprecated})
+    for tag in publication.tags:
+        await packages.set_tag(tx, project.id, kind, name, tag, package_id)
+    await audit(
+        tx,
+        author,
+        "package_published",
+        project,
+        package_id=package_id,
+        package_type=kind,
+        name=publication.name,
+        version=publication.version,
+        file_name=publication.file_name,
+        sha256=publication.blob.digests.sha256,
+    )
+    await _moved(tx, project, (kind, name), index=is_new, listed=created)
+    return package_id
+
+
+async def _check_unique(tx: Db, project: Project, publication: Publication, root_id: int) -> None:
+    await packages.lock_root(tx, root_id)
+    if await packages.is_elsewhere(
+        tx,
+        publication.package_type,
+        publication.normalized_name,
+        publication.version,
+        project_id=project.id,
+        root_id=root_id,
+    ):
+        raise TakenElsewhere
+
+
+async def delete_packages(
+    db: Database,
+    author: Author,
+    project: Project,
+    package_ids: Sequence[int],
+    *,
+    serial: int | None = None,
+    unmodified_since: datetime | None = None,
+) -> None:
+    """Delete versions with all their files; gone for every reader at once, their objects later.
+
+    Ids of other projects are not found. Raises NotFound when none of them is here, Forbidden when one is protected,
+    Moved when `serial` is given and not the one of their names, PreconditionFailed when one was changed since.
+    """
+    names = await _names_of(db, project, package_ids)
+    async with db.transaction() as tx:
+        await protection.check(tx, author.actor, project, "delete", names)
+        for kind, name in names:
+            await _lock_name(tx, project, kind, name, serial)
+        doomed = await packages.lock_packages(tx, project.id, package_ids)
+        if not doomed:
+            raise NotFound("404 Package Not Found")
+        for package in doomed:
+            require_unmodified(package.updated_at, unmodified_since)
+        ids = [package.id for package in doomed]
+        files = await packages.delete_files(tx, project.id, ids)
+        await packages.delete_packages(tx, project.id, ids)
+        await blobs.doom(tx, [file.blob_id for file in files])
+        for package in doomed:
+            await audit(
+                tx,
+                author,
+                "package_deleted",
+                project,
+                package_id=package.id,
+                package_type=package.package_type,
+                name=package.name,
+                version=package.version,
+            )
+        for kind, name in names:
+            await packages.move_serial(tx, project.id, kind, name)
+        await _moved(tx, project, *names, index=True, listed=True)
+        await failpoints.reach("delete.before-commit")
+    await failpoints.reach("delete.after-commit")
+
+
+async def delete_file(
+    db: Database,
+    author: Author,
+    project: Project,
+    package_id: int,
+    file_id: int,
+    *,
+    unmodified_since: datetime | None = None,
+) -> None:
+    """Delete one file of a version, which stays even without files, as on GitLab.
+
+    Raises FileNotFound, Forbidden when the name is protected, PreconditionFailed when the file is newer.
+    """
+    names = await _names_of(db, project, [package_id])
+    async with db.transaction() as tx:
+        await protection.check(tx, author.actor, project, "delete", names)
+        for kind, name in names:
+            await packages.find_name_status(tx, project.id, kind, name)
+        doomed = await packages.lock_packages(tx, project.id, [package_id])
+        files = await packages.delete_files(tx, project.id, [package_id], file_id) if doomed else []
+        if not files:
+            raise FileNotFound("404 Not found")
+        package = doomed[0]
+        require_unmodified(files[0].created_at, unmodified_since)
+        await blobs.doom(tx, [file.blob_id for file in files])
+        await packages.move_serial(tx, project.id, package.package_type, package.normalized_name)
+        await audit(
+            tx,
+            author,
+            "package_file_deleted",
+            project,
+            package_id=package.id,
+            package_type=package.package_type,
+            name=package.name,
+            version=package.version,
+            file_name=files[0].file_name,
+        )
+        await _moved(tx, project, *names, index=False)
+        await failpoints.reach("delete.before-commit")
+    await failpoints.reach("delete.after-commit")
+
+
+async def set_tag(
+    db: Database, author: Author, project: Project, package_type: str, name: str, tag: str, version: str
+) -> None:
+    """Point a dist-tag of a normalised name at a version. As protected as a publish: it changes what people install.
+
+    Raises NotFound when the version is not here, Forbidden when the name is protected.
+    """
+    async with db.transaction() as tx:
+        await protection.check(tx, author.actor, project, "push", [(package_type, name)])
+        await packages.find_name_status(tx, project.id, package_type, name)
+        package_id = await packages.find_version(tx, project.id, package_type, name, version)
+        if package_id is None:
+            raise NotFound("404 Package Not Found")
+        await packages.set_tag(tx, project.id, package_type, name, tag, package_id)
+        await packages.move_serial(tx, project.id, package_type, name)
+        await audit(
+            tx, author, "package_tag_set", project, package_type=package_type, name=name, tag=tag, version=version
+        )
+        await _moved(tx, project, (package_type, name), index=False)
+
+
+async def delete_tag(db: Database, author: Author, project: Project, package_type: str, name: str, tag: str) -> None:
+    """Remove a dist-tag of a normalised name. Raises NotFound when there is none, Forbidden when it is protected."""
+    async with db.transaction() as tx:
+        await protection.check(tx, author.actor, project, "push", [(package_type, name)])
+        await packages.find_name_status(tx, project.id, package_type, name)
+        if not await packages.delete_tag(tx, project.id, package_type, name, tag):
+            raise NotFound("404 Package Tag Not Found")
+        await packages.move_serial(tx, project.id, package_type, name)
+        await audit(tx, author, "package_tag_deleted", project, package_type=package_type, name=name, tag=tag)
+        await _moved(tx, project, (package_type, name), index=False)
+
+
+async def deprecate(
+    db: Database,
+    author: Author,
+    project: Project,
+    package_type: str,
+    name: str,
+    messages: Mapping[str, str | None],
+    *,
+    serial: int | None = None,
+) -> None:
+    """Deprecate versions of a normalised name, or take it back (None). Unknown versions are skipped.
+
+    Raises Forbidden when the name is protected, Moved when `serial` is given and not the one of the name.
+    """
+    async with db.transaction() as tx:
+        await protection.check(tx, author.actor, project, "push", [(package_type, name)])
+        await _lock_name(tx, project, package_type, name, serial)
+        changed = await packages.set_deprecated(tx, project.id, package_type, name, messages)
+        if not changed:
+            return
+        await packages.move_serial(tx, project.id, package_type, name)
+        await audit(
+            tx,
+            author,
+            "package_deprecated",
+            project,
+            package_type=package_type,
+            name=name,
+            versions={version: messages[version] for version in changed},
+        )
+        await _moved(tx, project, (package_type, name), index=False, listed=True)
+
+
+async def _lock_name(tx: Db, project: Project, package_type: str, name: str, serial: int | None) -> None:
+    current = await packages.lock_serial(tx, project.id, package_type, name)
+    if serial is not None and serial != current:
+        raise Moved
+
+
+async def _names_of(db: Database, project: Project, package_ids: Sequence[int]) -> list[tuple[str, str]]:
+    """The names of some packages, (package type, normalised name), in the order in which their rows are locked.
+
+    Asked outside of the transaction, whose locks on packages must come after those on names; a package keeps its name.
+    """
+    found = await packages.lock_packages(db, project.id, package_ids)
+    return sorted({(package.package_type, package.normalized_name) for package in found})
+
+
+async def _moved(tx: Db, project: Project, *names: tuple[str, str], index: bool, listed: bool = False) -> None:
+    """Tell every replica which names (package type, normalised name) moved, as the last thing before the commit.
+
+    `index`: names may have appeared or disappeared; `listed`: versions did, or their status changed.
+    """
+    moved = [Change("name", f"{package_type}:{name}") for package_type, name in names]
+    if index:
+        for package_type in sorted({package_type for package_type, _ in names}):
+            await packages.move_serial(tx, project.id, package_type, "")
+            moved.append(Change("name", f"{package_type}:"))
+    if listed:
+        moved.append(Change("packages", str(project.id)))
+    await changes.record(tx, moved)

@@ -1,0 +1,164 @@
+"""Changes: follows the change log and gives every read its barrier.
+
+A request awaits `barrier()`. It returns after a poll of the log that *started* after the request arrived, so whatever
+was acknowledged before the request is known here, and look-ups that it moved are forgotten. Requests that arrive while
+a poll is under way share the next one: under load one tiny query serves dozens of requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import asyncpg
+
+from registry import metrics
+from registry.db import changes
+from registry.db.connection import Database, translated
+from registry.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+
+Forget = Callable[[Sequence[tuple[str, str]] | None], None]
+
+
+class Changes:
+    """The follower. `forget` is called with what moved, as (kind, key) pairs, or with None for everything.
+
+    `history` is another number once the database was seen to be restored to an earlier state: serials start again from
+    there and no longer tell old content from new.
+    """
+
+    def __init__(self, db: Database, forget: Forget, *, stale_seconds: float) -> None:
+        self._db = db
+        self._forget = forget
+        self._stale_seconds = stale_seconds
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._waiting: list[asyncio.Future[bool]] = []
+        self._polling: asyncio.Task[None] | None = None
+        self._away = False
+        self._fresh_at = -math.inf
+        self._seen: int | None = None
+        self.history = 0
+
+    @property
+    def seen(self) -> int:
+        """Number of the newest change known here."""
+        return self._seen or 0
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """History and number: equal only when nothing has changed in between."""
+        return self.history, self._seen or 0
+
+    async def barrier(self, *, write: bool = False) -> None:
+        """Wait until everything acknowledged before this call is known here.
+
+        While Postgres is away, reads pass at once for `stale_seconds` after the last poll that succeeded, with what is
+        known; later reads, and writes at once, raise Unavailable.
+        """
+        if not self._away:
+            arrival = asyncio.get_running_loop().create_future()
+            self._waiting.append(arrival)
+            if self._polling is None:
+                self._polling = asyncio.create_task(self._poll_while_waited_for(), name="changes")
+            if await arrival:
+                return
+        # Counted from that poll and not from its failure: who was idle until then knows nothing of what came between.
+        if write or time.monotonic() - self._fresh_at > self._stale_seconds:
+            raise Unavailable("the database is away")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.gather(self._polling, return_exceptions=True)
+        await self._disconnect()
+
+    async def _poll_while_waited_for(self) -> None:
+        batch: list[asyncio.Future[bool]] = []
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                try:
+                    await self._poll()
+                except Unavailable:
+                    self._away = True
+                    _release([*batch, *self._waiting], fresh=False)
+                    self._waiting = []
+                    await self._wait_for_postgres()
+                else:
+                    _release(batch, fresh=True)
+        finally:
+            # Whatever ended this task, nobody waits for it in vain.
+            self._polling, self._away = None, False
+            _release([*batch, *self._waiting], fresh=False)
+            self._waiting = []
+
+    async def _poll(self) -> None:
+        started = time.monotonic()
+        try:
+            with translated():
+                async with asyncio.timeout(POLL_SECONDS):
+                    if self._connection is None:
+                        self._connection = await self._db.dedicated()
+                    if self._seen is None:
+                        self._seen = await changes.head(self._connection)
+                        # Look-ups made without a barrier, or while this connection could not be had.
+                        self._forget(None)
+                    rows = await changes.poll(self._connection, self._seen)
+        except (asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+            # No such table while a backup is being restored, no such role: the log is there again when it is readable.
+            raise Unavailable("the change log cannot be read") from error
+        metrics.polls.labels("ok").inc()
+        self._take_note(rows, self._seen)
+        self._fresh_at = started
+
+    def _take_note(self, rows: Sequence[asyncpg.Record], seen: int) -> None:
+        head, trimmed = rows[0]["head"], rows[0]["trimmed"]
+        if head == seen:
+            return
+        if head < seen:
+            self.history += 1
+        if trimmed > seen or head < seen:
+            # Too far behind, or the database was restored to an earlier state.
+            self._forget(None)
+        else:
+            self._forget([(row["kind"], row["key"]) for row in rows if row["number"] is not None])
+        self._seen = head
+        metrics.changes_seen.set(head)
+
+    async def _wait_for_postgres(self) -> None:
+        """Retry until a poll succeeds. Whoever arrives meanwhile is answered by `barrier` itself."""
+        since = time.monotonic()
+        log.warning("Postgres is away, reads continue with what is known for %s s", self._stale_seconds)
+        metrics.polls.labels("failed").inc()
+        while True:
+            await self._disconnect()
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await self._poll()
+            except Unavailable:
+                metrics.polls.labels("failed").inc()
+                continue
+            log.warning("Postgres is back after %.1f s", time.monotonic() - since)
+            self._away = False
+            return
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _release(batch: Sequence[asyncio.Future[bool]], *, fresh: bool) -> None:
+    """Let waiters go on; who was cancelled meanwhile is not waiting any more."""
+    for arrival in batch:
+        if not arrival.done():
+            arrival.set_result(fresh)

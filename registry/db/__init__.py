@@ -1,0 +1,1 @@
+"""Postgres: connections, migrations, and one typed module per file of `sql/queries`."""

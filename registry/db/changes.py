@@ -1,0 +1,61 @@
+"""The change log in Postgres: append, poll, trim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import asyncpg
+
+from registry.db.connection import Db
+from registry.db.queries import Queries
+
+SQL = Queries("changes")
+
+ChangeKind = Literal["namespaces", "project", "settings", "token", "user", "name", "packages"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What moved: a kind of look-up and its key."""
+
+    kind: ChangeKind
+    key: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """A row of a poll; number, kind and key are null together."""
+
+    head: int
+    trimmed: int
+    number: int | None
+    kind: str | None
+    key: str | None
+
+
+async def record(tx: Db, changes: Sequence[Change]) -> None:
+    """Log what this transaction moved. Call it last: it serialises commits, which is what orders the numbers."""
+    await tx.execute(SQL.record, [c.kind for c in changes], [c.key for c in changes])
+
+
+async def poll(db: Db, seen: int) -> list[asyncpg.Record]:
+    """Rows of ChangeRow's columns, as records: this runs for every few requests."""
+    return await db.fetch(SQL.poll, seen)
+
+
+async def head(db: Db) -> int:
+    """The newest number."""
+    return int(await db.fetchval(SQL.head))
+
+
+async def count_old(db: Db, older_than: timedelta) -> int:
+    """How many rows `trim` would remove."""
+    return int(await db.fetchval(SQL.count_old, older_than))
+
+
+async def trim(db: Db, older_than: timedelta) -> int:
+    """Forget old changes; answers how many rows that were."""
+    return int(await db.fetchval(SQL.trim, older_than))

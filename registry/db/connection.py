@@ -1,0 +1,232 @@
+"""The database: a pool whose failures are `Unavailable`, and short visible transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncpg
+import orjson
+
+from registry import metrics
+from registry.errors import Invalid, Unavailable
+
+ACQUIRE_SECONDS = 3.0  # a request waits this long for a free connection before it is told to come back
+COMMAND_SECONDS = 15.0
+CONNECT_SECONDS = 5.0
+
+# One round trip opens a transaction together with its bounds. SET LOCAL, because a transaction pooler hands the
+# session to the next client.
+_BEGIN = "BEGIN; SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '15s'"
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '15s'"
+
+
+_UNSTORABLE = "a value cannot be stored: it holds characters or numbers outside the allowed range"
+
+
+class Db(Protocol):
+    """What a query function needs: the database, or a transaction of it."""
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """All rows."""
+
+    async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
+        """The first row."""
+
+    async def fetchval(self, query: str, *args: object) -> Any:
+        """The first column of the first row."""
+
+    async def execute(self, query: str, *args: object) -> str:
+        """Run a statement; the answer is Postgres' command tag, such as `UPDATE 1`."""
+
+
+class CommitUnknown(Unavailable):
+    """The database went away during a commit: it may have happened or not. Whoever can look it up should."""
+
+
+if TYPE_CHECKING:
+    # Generic in its stubs only.
+    _AsyncpgConnection = asyncpg.Connection[asyncpg.Record]
+else:
+    _AsyncpgConnection = asyncpg.Connection
+
+
+class _Connection(_AsyncpgConnection):
+    def get_reset_query(self) -> str:
+        # Nothing session-wide is ever set, and the default costs a round trip for each release.
+        return ""
+
+
+class Database:
+    """A pool of connections to one Postgres. Implements `Db`; each call borrows a connection for one statement."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], url: str, *, pooled: bool) -> None:
+        self._pool = pool
+        self._url = url
+        self._pooled = pooled
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """All rows of a single statement."""
+        async with self._borrowed() as connection:
+            return await connection.fetch(query, *args)
+
+    async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
+        """The first row of a single statement."""
+        async with self._borrowed() as connection:
+            return await connection.fetchrow(query, *args)
+
+    async def fetchval(self, query: str, *args: object) -> Any:
+        """The first column of the first row of a single statement."""
+        async with self._borrowed() as connection:
+            return await connection.fetchval(query, *args)
+
+    async def execute(self, query: str, *args: object) -> str:
+        """Run a single statement in its own transaction."""
+        async with self._borrowed() as connection:
+            return await connection.execute(query, *args)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Db]:
+        """A read-write transaction; commits at the end of the block, rolls back when it raises.
+
+        Raises CommitUnknown when the connection is lost while the commit is under way.
+        """
+        async with self._borrowed() as connection:
+            await connection.execute(_BEGIN)
+            try:
+                yield connection
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            try:
+                await connection.execute("COMMIT")
+            except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+                _terminate(connection)
+                raise CommitUnknown("the database went away during the commit") from error
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Db]:
+        """Several reads that see one state."""
+        async with self._borrowed() as connection:
+            await connection.execute(_BEGIN_SNAPSHOT)
+            try:
+                yield connection
+            finally:
+                await _roll_back(connection)
+
+    async def dedicated(self) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection of one's own, outside the pool. Raises Unavailable."""
+        with translated():
+            return await _connect(self._url, pooled=self._pooled)
+
+    async def close(self) -> None:
+        """Close the pool, waiting for what is in use for a moment."""
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]:
+        with translated():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                yield connection
+
+
+async def _roll_back(connection: Any) -> None:
+    try:
+        await asyncio.shield(connection.execute("ROLLBACK"))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        _terminate(connection)
+    except asyncio.CancelledError:
+        _terminate(connection)
+        raise
+
+
+def _terminate(connection: Any) -> None:
+    # A connection that was lost has left the pool already, and says so.
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Say `Unavailable` for every way in which Postgres can be away, `Invalid` for text it cannot hold."""
+    try:
+        yield
+    except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
+        metrics.database_errors.labels(type(error).__name__).inc()
+        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+            # asyncpg.DataError on the client side: an argument that cannot be encoded, such as a lone surrogate.
+            raise Invalid(
+                "a value cannot be stored: it holds characters or numbers outside the allowed range"
+            ) from error
+        raise Unavailable("the database does not answer") from error
+    except (
+        asyncpg.PostgresConnectionError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError,
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.QueryCanceledError,
+        asyncpg.LockNotAvailableError,
+        asyncpg.DeadlockDetectedError,
+        asyncpg.DiskFullError,
+        asyncpg.InvalidCachedStatementError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
+        metrics.database_errors.labels(type(error).__name__).inc()
+        raise Unavailable("the database cannot answer for the moment") from error
+    except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, asyncpg.DataError) as error:
+        raise Invalid(_UNSTORABLE) from error
+
+
+async def open_database(url: str, *, pool_size: int, pooled: bool = False) -> Database:
+    """Connect. `pooled` declares a transaction pooler in between: no prepared statements survive there.
+
+    The first connections are made when they are needed, so that a server starts while its database is away.
+    """
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=pool_size,
+        connection_class=_Connection,
+        max_inactive_connection_lifetime=300,
+        **_options(pooled=pooled),
+    )
+    await pool
+    return Database(pool, url, pooled=pooled)
+
+
+async def _connect(url: str, *, pooled: bool) -> asyncpg.Connection[asyncpg.Record]:
+    options = _options(pooled=pooled)
+    init = options.pop("init")
+    connection = await asyncpg.connect(url, connection_class=_Connection, **options)
+    try:
+        await init(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _options(*, pooled: bool) -> dict[str, Any]:
+    return {
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": COMMAND_SECONDS,
+        "statement_cache_size": 0 if pooled else 256,
+        "init": _speak_json,
+    }
+
+
+async def _speak_json(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: orjson.dumps(value).decode(),
+        decoder=orjson.loads,
+    )

@@ -1,0 +1,418 @@
+"""Packages in Postgres: names and serials, versions, files, dist-tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from registry.db.connection import Db
+from registry.db.queries import Queries
+
+SQL = Queries("packages")
+
+
+@dataclass(frozen=True, slots=True)
+class SerialRow:
+    """The serial of a name in a project; `exists` is False when every version was deleted."""
+
+    project_id: int
+    serial: int
+    exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NameRow:
+    """A name as compared and as first published."""
+
+    normalized_name: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file with the package it belongs to, the object that holds its bytes, and the serial of its name."""
+
+    id: int
+    package_id: int
+    project_id: int
+    name: str
+    normalized_name: str
+    version: str
+    file_name: str
+    requires_python: str
+    yanked: bool
+    yanked_reason: str | None
+    core_metadata_sha256: str | None
+    created_at: datetime
+    key: str
+    size: int
+    sha256: str
+    sha1: str | None
+    sha512: str | None
+    facts: Mapping[str, Any]
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """What a page shows of a file."""
+
+    name: str
+    version: str
+    file_name: str
+    sha256: str
+    size: int
+    created_at: datetime
+    requires_python: str
+    yanked: bool
+    yanked_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A version with the manifest text that was asked for and its one file."""
+
+    id: int
+    project_id: int
+    name: str
+    version: str
+    manifest: str
+    status: str
+    status_message: str | None
+    created_at: datetime
+    file_name: str
+    facts: Mapping[str, Any]
+    size: int
+    sha1: str
+    sha512: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionNumber:
+    """A version of a normalised name, without anything about it."""
+
+    id: int
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakenFile:
+    """The file that holds a file name already."""
+
+    id: int
+    package_id: int
+    name: str
+    version: str
+    publish_session: str | None
+    sha256: str
+    sha512: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TagRow:
+    """A dist-tag and the version it points at."""
+
+    name: str
+    version: str
+    project_id: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundName:
+    """A name that a search found, the package that its tag points at, and how many names were found in all."""
+
+    name: str
+    tagged_id: int | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class DoomedPackage:
+    """A package about to be deleted."""
+
+    id: int
+    name: str
+    normalized_name: str
+    package_type: str
+    version: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedFile:
+    """A file that was deleted, and the blob nobody refers to now."""
+
+    id: int
+    package_id: int
+    file_name: str
+    blob_id: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPackage:
+    """What a package row is made of."""
+
+    project_id: int
+    package_type: str
+    name: str
+    normalized_name: str
+    version: str
+    manifest: str | None
+    abbreviated: str | None
+    readme: str | None
+    publish_session: str | None
+    creator_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """What a file row is made of."""
+
+    file_name: str
+    blob_id: int
+    requires_python: str
+    core_metadata: bytes | None
+    core_metadata_sha256: str | None
+    facts: Mapping[str, Any]
+
+
+async def list_serials(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[SerialRow]:
+    """Serials of a normalised name in the projects where it has ever been."""
+    return [SerialRow(**row) for row in await db.fetch(SQL.list_serials, package_type, name, project_ids)]
+
+
+async def list_index_serials(db: Db, package_type: str, project_ids: Sequence[int]) -> list[SerialRow]:
+    """Serials of the indexes of the projects that have one."""
+    return [SerialRow(**row) for row in await db.fetch(SQL.list_index_serials, package_type, project_ids)]
+
+
+async def list_names(db: Db, package_type: str, project_ids: Sequence[int]) -> list[NameRow]:
+    """One row per name, in the order of the normalised names."""
+    return [NameRow(**row) for row in await db.fetch(SQL.list_names, package_type, project_ids)]
+
+
+async def list_files(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[PageFile]:
+    """The files of a normalised name, in package order."""
+    # By position, in the order of the query's columns: pages of thousands of files are rendered from this.
+    return [PageFile(*row) for row in await db.fetch(SQL.list_files, package_type, name, project_ids)]
+
+
+async def list_versions(
+    db: Db, package_type: str, name: str, project_ids: Sequence[int], *, abbreviated: bool
+) -> list[VersionRow]:
+    """The versions of a normalised name, in publish order, with their full or abbreviated manifests."""
+    rows = await db.fetch(SQL.list_versions, package_type, name, project_ids, abbreviated)
+    return [VersionRow(**row) for row in rows]
+
+
+async def list_manifests(db: Db, package_ids: Sequence[int]) -> list[VersionRow]:
+    """Some packages with their full manifests, in id order."""
+    return [VersionRow(**row) for row in await db.fetch(SQL.list_manifests, package_ids)]
+
+
+async def list_numbers(
+    db: Db, package_type: str, names: Sequence[str], project_ids: Sequence[int]
+) -> list[VersionNumber]:
+    """The versions of some normalised names, in publish order."""
+    return [VersionNumber(**row) for row in await db.fetch(SQL.list_numbers, package_type, names, project_ids)]
+
+
+async def find_file(
+    db: Db, package_type: str, project_ids: Sequence[int], file_name: str, sha256: str
+) -> FileRow | None:
+    """One file by name and sha256 (64 lower-case hex digits)."""
+    row = await db.fetchrow(SQL.find_file, package_type, project_ids, file_name, sha256)
+    return FileRow(**row) if row else None
+
+
+async def find_named_file(
+    db: Db, package_type: str, name: str, project_ids: Sequence[int], file_name: str
+) -> FileRow | None:
+    """The newest file of a normalised name with this file name."""
+    row = await db.fetchrow(SQL.find_named_file, package_type, name, project_ids, file_name)
+    return FileRow(**row) if row else None
+
+
+async def put_package(tx: Db, package: NewPackage, *, may_exist: bool) -> tuple[int, bool] | None:
+    """Insert a package: its id and whether it is new. None when it exists and must not."""
+    query = SQL.upsert_package if may_exist else SQL.insert_package
+    row = await tx.fetchrow(
+        query,
+        package.project_id,
+        package.package_type,
+        package.name,
+        package.normalized_name,
+        package.version,
+        package.manifest,
+        package.abbreviated,
+        package.readme,
+        package.publish_session,
+        package.creator_id,
+    )
+    return (row["id"], row["created"]) if row else None
+
+
+async def insert_file(tx: Db, package: NewPackage, package_id: int, file: NewFile) -> int | None:
+    """Insert a file: its id, or None when the file name is taken within the name."""
+    file_id: int | None = await tx.fetchval(
+        SQL.insert_file,
+        package_id,
+        package.project_id,
+        package.package_type,
+        package.normalized_name,
+        file.file_name,
+        file.blob_id,
+        file.requires_python,
+        file.core_metadata,
+        file.core_metadata_sha256,
+        file.facts,
+    )
+    return file_id
+
+
+async def find_taken(db: Db, project_id: int, package_type: str, name: str, file_name: str) -> TakenFile | None:
+    """Who holds a file name."""
+    row = await db.fetchrow(SQL.find_taken, project_id, package_type, name, file_name)
+    return TakenFile(**row) if row else None
+
+
+async def move_serial(tx: Db, project_id: int, package_type: str, name: str) -> int:
+    """Move the serial of a normalised name ('' is the index of the project); answers the new one, 1 for a new name."""
+    return int(await tx.fetchval(SQL.move_serial, project_id, package_type, name))
+
+
+async def lock_serial(tx: Db, project_id: int, package_type: str, name: str) -> int | None:
+    """The serial of a normalised name, locked until the transaction ends; None for a name that was never here."""
+    serial: int | None = await tx.fetchval(SQL.lock_serial, package_type, name, project_id)
+    return serial
+
+
+async def find_moved_at(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> datetime | None:
+    """When anything about a normalised name moved last in some projects; None when it was never there."""
+    moved_at: datetime | None = await db.fetchval(SQL.find_moved_at, package_type, name, project_ids)
+    return moved_at
+
+
+async def find_name_status(tx: Db, project_id: int, package_type: str, name: str) -> str | None:
+    """Status of a name, locked until the transaction ends; None for a name that was never here."""
+    status: str | None = await tx.fetchval(SQL.find_name_status, package_type, name, project_id)
+    return status
+
+
+async def has_name(db: Db, project_id: int, package_type: str, name: str) -> bool:
+    """Whether the normalised name has any version."""
+    return bool(await db.fetchval(SQL.has_name, project_id, package_type, name))
+
+
+async def has_tombstone(tx: Db, project_id: int, package_type: str, name: str, file_name: str, sha256: str) -> bool:
+    """Whether the file name once held something other than this content."""
+    return (await tx.fetchval(SQL.find_tombstone, project_id, package_type, name, file_name, sha256)) is not None
+
+
+async def set_tag(tx: Db, project_id: int, package_type: str, name: str, tag: str, package_id: int) -> None:
+    """Point a dist-tag at a package."""
+    await tx.execute(SQL.set_tag, project_id, package_type, name, tag, package_id)
+
+
+async def delete_tag(tx: Db, project_id: int, package_type: str, name: str, tag: str) -> bool:
+    """Remove a dist-tag; False when there is none."""
+    return await tx.fetchval(SQL.delete_tag, project_id, package_type, name, tag) is not None
+
+
+async def list_tags(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[TagRow]:
+    """Dist-tags of a name; where several projects hold one, the last in the list wins."""
+    return [TagRow(**row) for row in await db.fetch(SQL.list_tags, package_type, name, project_ids)]
+
+
+async def find_version(db: Db, project_id: int, package_type: str, name: str, version: str) -> int | None:
+    """The package id of one version."""
+    package_id: int | None = await db.fetchval(SQL.find_version, project_id, package_type, name, version)
+    return package_id
+
+
+async def set_deprecated(
+    tx: Db, project_id: int, package_type: str, name: str, messages: Mapping[str, str | None]
+) -> list[str]:
+    """Set or take back (None) deprecation messages by version; answers the versions that changed."""
+    rows = await tx.fetch(SQL.set_deprecated, project_id, package_type, name, list(messages), list(messages.values()))
+    return [row["version"] for row in rows]
+
+
+async def lock_packages(tx: Db, project_id: int, package_ids: Sequence[int]) -> list[DoomedPackage]:
+    """Lock packages of a project, in id order; ids of other projects are not found."""
+    return [DoomedPackage(**row) for row in await tx.fetch(SQL.lock_packages, project_id, package_ids)]
+
+
+async def list_package_ids(
+    db: Db, project_id: int, package_type: str, name: str, versions: Sequence[str] | None = None
+) -> list[int]:
+    """Ids of the packages of a name, all of them or those of some versions."""
+    rows = await db.fetch(SQL.list_package_ids, project_id, package_type, name, versions)
+    return [row["id"] for row in rows]
+
+
+async def delete_files(
+    tx: Db, project_id: int, package_ids: Sequence[int], file_id: int | None = None
+) -> list[DeletedFile]:
+    """Delete the files of packages (or only one of them), leaving tombstones."""
+    return [DeletedFile(**row) for row in await tx.fetch(SQL.delete_files, project_id, package_ids, file_id)]
+
+
+async def delete_packages(tx: Db, project_id: int, package_ids: Sequence[int]) -> None:
+    """Delete packages whose files are gone."""
+    await tx.execute(SQL.delete_packages, project_id, package_ids)
+
+
+async def touch_downloads(db: Db, at_by_package: Mapping[int, datetime]) -> None:
+    """Note last downloads, one statement for many packages."""
+    await db.execute(SQL.touch_downloads, list(at_by_package), list(at_by_package.values()))
+
+
+async def has_prefix(db: Db, package_type: str, prefix: str, project_ids: Sequence[int]) -> bool:
+    """Whether any normalised name that begins like this is or once was in some projects."""
+    return bool(await db.fetchval(SQL.has_prefix, package_type, prefix, project_ids))
+
+
+async def find_readme(db: Db, package_id: int) -> str | None:
+    """The readme of one version."""
+    readme: str | None = await db.fetchval(SQL.find_readme, package_id)
+    return readme
+
+
+async def lock_root(tx: Db, root_id: int) -> None:
+    """Lock a top-level namespace until the transaction ends."""
+    await tx.execute(SQL.lock_root, root_id)
+
+
+async def is_elsewhere(db: Db, package_type: str, name: str, version: str, *, project_id: int, root_id: int) -> bool:
+    """Whether another project below the same top-level namespace has this name at this version."""
+    return bool(await db.fetchval(SQL.is_elsewhere, package_type, name, version, project_id, root_id))
+
+
+async def find_home(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> int | None:
+    """The project of the newest package of a name, among some projects."""
+    project_id: int | None = await db.fetchval(SQL.find_home, package_type, name, project_ids)
+    return project_id
+
+
+async def search(
+    db: Db,
+    package_type: str,
+    project_ids: Sequence[int],
+    *,
+    tag: str,
+    prefix: str,
+    words: Sequence[str],
+    limit: int,
+    offset: int,
+) -> list[FoundName]:
+    """Names that begin with `prefix` and have every one of some lower-case `words` in the name, the description or the
+    keywords of the version that `tag` points at; exact names first.
+    """
+    rows = await db.fetch(SQL.search, package_type, project_ids, tag, prefix, words, limit, offset)
+    return [FoundName(**row) for row in rows]

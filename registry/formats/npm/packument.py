@@ -1,0 +1,204 @@
+"""Packuments: the documents about all versions of a package, joined from stored manifests."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from registry.formats.npm import semver
+from registry.formats.npm.names import Name
+
+FULL_TYPE = "application/json"
+ABBREVIATED_TYPE = "application/vnd.npm.install-v1+json"
+
+# What the full document repeats at its top from the version tagged `latest`.
+_HOISTED = (
+    "description",
+    "homepage",
+    "keywords",
+    "repository",
+    "bugs",
+    "license",
+    "author",
+    "contributors",
+    "readmeFilename",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as npm documents show one."""
+
+    name: str
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One version as stored. `manifest` is that text of `manifest.Manifest` which the document is made of.
+
+    `integrity` is a subresource integrity (`sha512-...`), `shasum` a sha1 in hexadecimal, `unpacked_size` is in bytes.
+    """
+
+    version: str
+    manifest: bytes
+    shasum: str
+    integrity: str
+    file_count: int
+    unpacked_size: int
+    created_at: datetime
+    deprecated: str | None = None
+    publisher: Person | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packument:
+    """Everything a document about one package is made of.
+
+    `versions` are in publish order, at least one, each version once. `prefix` is the URL of the level that was asked,
+    without a slash at its end (`https://host/api/v4/projects/42/packages/npm`): tarballs are announced below it, as
+    npm 12 installs from nowhere else. `canonical` chooses npm's tarball names over GitLab's. `revision` (`_rev`) must
+    change whenever the document does.
+    """
+
+    name: Name
+    versions: Sequence[VersionRow]
+    tags: Mapping[str, str]
+    revision: str
+    modified: datetime
+    prefix: str
+    canonical: bool = False
+    maintainers: Sequence[Person] = ()
+    readme: str | None = None
+
+
+def full(packument: Packument) -> bytes:
+    """The document npm, yarn berry and deno read, and every client before it changes something."""
+    tags = _tags(packument)
+    entries = {row.version: orjson.Fragment(manifest(packument, row)) for row in packument.versions}
+    latest = next(row.manifest for row in packument.versions if row.version == tags["latest"])
+    hoisted = orjson.loads(latest)
+    return orjson.dumps(
+        {
+            "_id": packument.name.text,
+            "_rev": packument.revision,
+            "name": packument.name.text,
+            "dist-tags": tags,
+            "versions": entries,
+            "time": _times(packument),
+            "maintainers": [_person(person) for person in packument.maintainers],
+            **{key: hoisted[key] for key in _HOISTED if key in hoisted},
+            "readme": packument.readme or "",
+        }
+    )
+
+
+def abbreviated(packument: Packument) -> bytes:
+    """The document pnpm, bun and yarn 1 read, with the `time` that spares pnpm a second request."""
+    entries = {row.version: orjson.Fragment(_entry(packument, row, {})) for row in packument.versions}
+    return orjson.dumps(
+        {
+            "name": packument.name.text,
+            "modified": iso(packument.modified),
+            "dist-tags": _tags(packument),
+            "versions": entries,
+            "time": _times(packument),
+        }
+    )
+
+
+def manifest(packument: Packument, row: VersionRow) -> bytes:
+    """The object of one version in the full document, which `GET <name>/<version>` answers alone."""
+    extra: dict[str, object] = {}
+    if row.publisher is not None:
+        publisher = _person(row.publisher)
+        extra = {"_npmUser": publisher, "maintainers": [publisher]}
+    return _entry(packument, row, extra)
+
+
+def find(versions: Collection[str], tags: Mapping[str, str], version_or_tag: str) -> str | None:
+    """The version that `GET <name>/<version-or-tag>` means; a version wins over a tag of that name."""
+    if version_or_tag in versions:
+        return version_or_tag
+    return dist_tags(versions, tags).get(version_or_tag)
+
+
+def dist_tags(versions: Collection[str], tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags whose versions exist. There is always `latest`: as tagged, else the highest version (GitLab)."""
+    pointing = {tag: version for tag, version in tags.items() if version in versions}
+    if "latest" in pointing:
+        return pointing
+    highest = semver.highest(versions)
+    return {"latest": highest, **pointing} if highest else pointing
+
+
+def pointers(versions: Collection[str], tags: Mapping[str, str]) -> bytes:
+    """The document about the tags alone: a flat object."""
+    return orjson.dumps(dist_tags(versions, tags))
+
+
+def revision(serials: Iterable[int]) -> str:
+    """The `_rev` of a document made from rows at these serials."""
+    return "-".join(str(serial) for serial in serials)
+
+
+def subresource_integrity(sha512: str) -> str:
+    """`dist.integrity` for a hexadecimal sha512."""
+    return f"sha512-{base64.b64encode(bytes.fromhex(sha512)).decode()}"
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 with milliseconds and `Z`, the only form all clients' age checks read alike."""
+    return moment.astimezone(UTC).isoformat("T", "milliseconds")[: -len("+00:00")] + "Z"
+
+
+def wants_abbreviated(accept: str | None) -> bool:
+    """Whether an Accept header names the abbreviated type at least as gladly as plain JSON (RFC 9110, 12.5.1)."""
+    qualities = dict(_media_range(item) for item in (accept or "").lower().split(","))
+    wanted = qualities.get(ABBREVIATED_TYPE, 0.0)
+    plain = next((qualities[key] for key in (FULL_TYPE, "application/*", "*/*") if key in qualities), 0.0)
+    return wanted > 0 and wanted >= plain
+
+
+def _media_range(item: str) -> tuple[str, float]:
+    media, *parameters = (part.strip() for part in item.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return media, float(parameter[2:])
+            except ValueError:
+                return media, 0.0
+    return media, 1.0
+
+
+def _tags(packument: Packument) -> dict[str, str]:
+    return dist_tags({row.version for row in packument.versions}, packument.tags)
+
+
+def _entry(packument: Packument, row: VersionRow, extra: dict[str, object]) -> bytes:
+    """A stored object with what depends on the row or the URL put behind its last member."""
+    file_name = packument.name.file_name(row.version, canonical=packument.canonical)
+    extra["dist"] = {
+        "integrity": row.integrity,
+        "shasum": row.shasum,
+        "tarball": f"{packument.prefix}/{packument.name.text}/-/{file_name}",
+        "fileCount": row.file_count,
+        "unpackedSize": row.unpacked_size,
+    }
+    if row.deprecated:
+        extra["deprecated"] = row.deprecated
+    return b"%b,%b" % (row.manifest[:-1], orjson.dumps(extra)[1:])
+
+
+def _times(packument: Packument) -> dict[str, str]:
+    created = min(row.created_at for row in packument.versions)
+    published = {row.version: iso(row.created_at) for row in packument.versions}
+    return {"created": iso(created), "modified": iso(packument.modified), **published}
+
+
+def _person(person: Person) -> dict[str, str]:
+    return {"name": person.name} | ({"email": person.email} if person.email else {})

@@ -1,0 +1,79 @@
+"""The route table of npm (contract 1.3; npm.md A.1)."""
+
+from __future__ import annotations
+
+from registry.access import Ability
+from registry.errors import NotFound, Unauthenticated
+from registry.formats.npm import dist_tags, downloads, editing, face, finding, pages, publish, schemas, service
+from registry.model import Level
+from registry.server import files
+from registry.server.content import Answers
+from registry.server.responses import CONDITIONS
+from registry.server.routes import ALL_LEVELS, PROJECT, Face, Format, Route
+
+FACE = Face(
+    render=face.render,
+    unknown=Unauthenticated,
+    hidden=Unauthenticated,
+    lacking=Unauthenticated,
+    errors=schemas.ERRORS,
+)
+# A tarball of a hidden project does not exist for anonymous callers (contract 1.3, N2).
+TARBALL_FACE = Face(render=face.render, unknown=NotFound, hidden=NotFound, lacking=NotFound, errors=schemas.ERRORS)
+
+_BELOW = frozenset({Level.GROUP, Level.INSTANCE})
+_READ, _CREATE, _DESTROY = Ability.READ_PACKAGE, Ability.CREATE_PACKAGE, Ability.DESTROY_PACKAGE
+_SIGNED_IN = Ability.SIGNED_IN
+_TAGS = "/-/package/{name:scoped}/dist-tags"
+_TAG = f"{_TAGS}/{{tag}}"
+_AUDIT = "/-/npm/v1/security"
+_REPORTS: Answers = {200: schemas.REPORT, 307: None}
+# yarn 1 takes only a JSON answer for success.
+_TAGGED: Answers = {204: None, 200: schemas.OK}
+
+FORMAT = Format(
+    package_type="npm",
+    face=FACE,
+    file_limit=500 * 1024**2,
+    namespace_of=finding.namespace_of,
+    title="npm",
+    path_parameters=schemas.PATHS,
+    routes=(
+        Route("GET", "/-/ping", service.ping, Ability.PUBLIC, ALL_LEVELS, denied=service.ping_denied,
+              answers={200: schemas.EMPTY}),
+        Route("GET", "/-/whoami", service.whoami, _READ, ALL_LEVELS, also=_SIGNED_IN, answers={200: schemas.WHOAMI}),
+        Route("GET", "/-/v1/search", service.find, _READ, ALL_LEVELS,
+              parameters=schemas.SEARCH_PARAMETERS, answers={200: schemas.FOUND}),
+        Route("POST", f"{_AUDIT}/advisories/bulk", service.bulk, _READ, ALL_LEVELS, denied=service.audit_denied,
+              also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
+        Route("POST", f"{_AUDIT}/audits/quick", service.quick, _READ, ALL_LEVELS, denied=service.audit_denied,
+              also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
+        Route("POST", f"{_AUDIT}/audits", service.quick, _READ, ALL_LEVELS, denied=service.audit_denied,
+              also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
+        Route("GET", _TAGS, dist_tags.list_tags, _READ, ALL_LEVELS,
+              headers=CONDITIONS, answers={200: schemas.TAGS, 304: None}),
+        Route("PUT", _TAG, dist_tags.set_tag, _CREATE, PROJECT, body=schemas.VERSION, answers=_TAGGED),
+        Route("POST", _TAG, dist_tags.set_tag, _CREATE, PROJECT, body=schemas.VERSION, answers=_TAGGED),
+        Route("DELETE", _TAG, dist_tags.delete_tag, _DESTROY, PROJECT, answers=_TAGGED),
+        # Below a group the project is found by the name first, and asked for the ability then.
+        Route("PUT", _TAG, dist_tags.set_tag, _READ, _BELOW, also=_CREATE, body=schemas.VERSION, answers=_TAGGED),
+        Route("POST", _TAG, dist_tags.set_tag, _READ, _BELOW, also=_CREATE, body=schemas.VERSION, answers=_TAGGED),
+        Route("DELETE", _TAG, dist_tags.delete_tag, _READ, _BELOW, also=_DESTROY, answers=_TAGGED),
+        Route("GET", "/{name:scoped}", pages.document, _READ, ALL_LEVELS, denied=finding.forward_denied,
+              parameters=(schemas.WRITE,), headers=CONDITIONS,
+              answers={200: schemas.PACKUMENT, 302: None, 304: None}),
+        Route("PUT", "/{name:scoped}", publish.publish, _CREATE, PROJECT,
+              body=schemas.PUBLISH, answers={200: schemas.PUBLISHED, 409: None, 507: None}),
+        Route("PUT", "/{name:scoped}", publish.refuse, _READ, _BELOW, also=_SIGNED_IN, answers={404: None}),
+        Route("GET", "/{name:scoped}/{version}", pages.manifest, _READ, ALL_LEVELS, denied=finding.forward_denied,
+              headers=CONDITIONS, answers={200: schemas.MANIFEST, 302: None, 304: None}),
+        Route("GET", "/{name:scoped}/-/{file:scoped}", downloads.download, _READ, ALL_LEVELS, face=TARBALL_FACE,
+              headers=files.HEADERS, answers=files.ANSWERS),
+        Route("PUT", "/{name:scoped}/-rev/{rev}", editing.unpublish_versions, _DESTROY, PROJECT,
+              body=schemas.PACKUMENT_SENT, answers={200: schemas.DONE, 409: None}),
+        Route("DELETE", "/{name:scoped}/-rev/{rev}", editing.unpublish_package, _DESTROY, PROJECT,
+              answers={200: schemas.DONE, 409: None}),
+        Route("DELETE", "/{name:scoped}/-/{file:scoped}/-rev/{rev}", editing.unpublish_tarball, _DESTROY, PROJECT,
+              answers={200: schemas.DONE, 409: None}),
+    ),
+)  # fmt: skip

@@ -1,0 +1,158 @@
+"""Schemas: what the npm routes read and answer, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from registry.formats.npm.packument import ABBREVIATED_TYPE, FULL_TYPE
+from registry.server.content import Content, Schema, entity, nullable
+from registry.server.parameters import Parameter
+
+_TEXT: Schema = {"type": "string"}
+_TEXTS: Schema = {"type": "object", "additionalProperties": _TEXT}
+_PERSON: Schema = {
+    "type": "object",
+    "properties": {"name": _TEXT, "username": _TEXT, "email": _TEXT},
+    "additionalProperties": False,
+}
+_PEOPLE: Schema = {"type": "array", "items": _PERSON}
+_TRUE: Schema = {"const": True}
+
+PATHS = (
+    Parameter("name", description="name of a package, with its scope: `@scope/name`, its slash encoded or not"),
+    Parameter("version", description="a version or a dist-tag"),
+    Parameter("tag", description="name of a dist-tag"),
+    Parameter("file", description="name of a tarball: `name-1.0.0.tgz`, or `@scope/name-1.0.0.tgz` as GitLab has it"),
+    Parameter("rev", description="`_rev` of the document that was changed"),
+)
+WRITE = Parameter("write", description="`true`: the full document, whatever the Accept header", values=("true",))
+SEARCH_PARAMETERS = (
+    Parameter("text", description="words; `scope:` and `keywords:` narrow"),
+    Parameter("size", "integer", "most hits, up to 250", default=20, least=0),
+    Parameter("from", "integer", "how many hits to leave out", default=0, least=0),
+)
+
+ERRORS = Content(
+    {
+        "type": "object",
+        "properties": {
+            "message": {"description": "what is wrong, as GitLab says it", "type": "string"},
+            "error": {"description": "the same, as npm prints it", "type": "string"},
+            "error_description": {"description": "what is wrong with the token", "type": "string"},
+            "scope": {"description": "the scopes that would do", "type": "string"},
+        },
+        "required": ["message", "error"],
+    },
+    "NpmError",
+)
+EMPTY = Content({"type": "object", "maxProperties": 0})
+WHOAMI = entity("NpmWhoami", {"username": "string"})
+_HIT = entity(
+    "NpmHit",
+    {
+        "package": {
+            "type": "object",
+            "properties": {"name": _TEXT, "version": _TEXT, "maintainers": _PEOPLE},
+            "required": ["name", "scope", "version", "description", "keywords", "date", "links", "maintainers"],
+            "additionalProperties": True,
+        },
+        "score": {"type": "object"},
+        "searchScore": "number",
+    },
+)
+FOUND = entity("NpmSearch", {"objects": {"type": "array", "items": _HIT}, "total": "integer", "time": "string"})
+TREE = Content({"type": "object", "additionalProperties": True}, "NpmAuditTree")
+REPORT = Content({"type": "object", "additionalProperties": True}, "NpmAuditReport")
+TAGS = Content(_TEXTS, "NpmDistTags")
+VERSION = Content({"type": "string", "description": "a version, as a JSON string"}, "NpmVersion")
+OK = entity("NpmOk", {"ok": _TRUE})
+DONE = entity("NpmDone", {"ok": _TRUE, "success": _TRUE})
+
+_DIST = entity(
+    "NpmDist",
+    {"integrity": "string", "shasum": "string", "tarball": "string", "fileCount": "integer", "unpackedSize": "integer"},
+)
+MANIFEST = Content(
+    {
+        "type": "object",
+        "properties": {"name": _TEXT, "version": _TEXT, "dist": _DIST, "deprecated": _TEXT},
+        "required": ["name", "version", "dist"],
+        "additionalProperties": True,
+    },
+    "NpmManifest",
+)
+PACKUMENT = Content(
+    {
+        "type": "object",
+        "properties": {
+            "_id": _TEXT,
+            "_rev": _TEXT,
+            "name": _TEXT,
+            "modified": _TEXT,
+            "dist-tags": TAGS,
+            "versions": {"type": "object", "additionalProperties": MANIFEST},
+            "time": _TEXTS,
+            "maintainers": _PEOPLE,
+            "readme": _TEXT,
+        },
+        "required": ["name", "dist-tags", "versions", "time"],
+        "additionalProperties": True,
+    },
+    "NpmPackument",
+    (FULL_TYPE, ABBREVIATED_TYPE),
+)
+PACKUMENT_SENT = Content(
+    {
+        "type": "object",
+        "properties": {"_id": _TEXT, "_rev": _TEXT, "name": _TEXT, "versions": {"type": "object"}},
+        "required": ["name", "versions"],
+        "additionalProperties": True,
+    },
+    "NpmEditedPackument",
+)
+# What npm publish sends. What else is in it is that of the package.json.
+PUBLISH = Content(
+    {
+        "type": "object",
+        "properties": {
+            "_id": _TEXT,
+            "_rev": _TEXT,
+            "name": _TEXT,
+            "dist-tags": _TEXTS,
+            "versions": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": True}},
+            "readme": _TEXT,
+            "access": nullable({"type": "string"}),
+            "_attachments": {
+                "type": "object",
+                "description": "the one tarball, by its name; without it this is a deprecation",
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {
+                        "content_type": _TEXT,
+                        "data": {"type": "string", "contentEncoding": "base64"},
+                        "length": {"type": "integer", "description": "in bytes, decoded"},
+                    },
+                    "required": ["data"],
+                },
+            },
+        },
+        "required": ["name", "versions"],
+        "additionalProperties": True,
+    },
+    "NpmPublish",
+)
+PUBLISHED = Content(
+    {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer"},
+            "project_id": {"type": "integer"},
+            "package_type": {"const": "npm"},
+            "status": _TEXT,
+            "name": _TEXT,
+            "version": _TEXT,
+            "ok": _TRUE,
+            "success": _TRUE,
+        },
+        "required": ["ok", "success"],
+    },
+    "NpmPublished",
+)

@@ -1,0 +1,122 @@
+"""Simple pages: the index and the page of a project, in HTML and JSON (contract 3.4, 3.5; PEP 503, 691, 700)."""
+
+from __future__ import annotations
+
+import re
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from registry.db import packages
+from registry.documents import Page
+from registry.errors import NotFound, RegistryError
+from registry.formats.pypi import simple
+from registry.formats.pypi.names import normalize
+from registry.formats.pypi.negotiation import Representation, negotiate
+from registry.formats.pypi.publication import BadParameters
+from registry.formats.pypi.simple import SimpleFile, SimpleProject
+from registry.server import responses
+from registry.server.context import Context
+from registry.upstream import PUBLIC, forwards
+
+# What may be put into a Location: a valid name (PEP 508); the public index has no others.
+_FORWARDABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?", re.ASCII)
+
+
+class NotAcceptable(RegistryError):
+    """406 Not Acceptable"""
+
+    status = 406
+
+
+async def index(context: Context) -> web.StreamResponse:
+    """List the names of packages: the simple index."""
+    representation = _representation(context)
+    serials = await context.services.lookups.serials("pypi", "", context.target.projects)
+
+    async def render() -> Page:
+        rows = await packages.list_names(context.services.db, "pypi", context.target.projects)
+        projects = [SimpleProject(row.name, row.normalized_name) for row in rows]
+        if representation is Representation.JSON:
+            return _page(simple.index_json(projects), representation)
+        anchors = simple.project_anchors(context.base_url, projects)
+        return _html(context, simple.page_context(_title(context), anchors), representation)
+
+    key = ("pypi", "index", representation, context.base_url, _title(context), serials.pairs)
+    return await responses.document(context, key, render)
+
+
+async def project(context: Context) -> web.StreamResponse:
+    """List the files of a name: its simple page. An unknown name is forwarded, where that is on."""
+    representation = _representation(context)
+    asked = context.params["name"]
+    if "/" in asked or "\\" in asked:
+        raise BadParameters("package_name should be a valid file path")
+    name = normalize(asked)
+    services = context.services
+    serials = await services.lookups.serials("pypi", name, context.target.projects)
+    if not serials.exists:
+        return await _forward(context, asked, name)
+
+    async def render() -> Page:
+        rows = await packages.list_files(services.db, "pypi", name, context.target.projects)
+        files = [_simple_file(context.base_url, row) for row in rows]
+        if representation is Representation.JSON:
+            return _page(simple.project_json(name, files, [row.version for row in rows]), representation)
+        title = rows[0].name if rows else name
+        return _html(context, simple.page_context(title, simple.file_anchors(files)), representation)
+
+    key = ("pypi", "project", representation, context.base_url, name, serials.pairs)
+    return await responses.document(context, key, render)
+
+
+async def _forward(context: Context, asked: str, name: str) -> web.StreamResponse:
+    """Send the client to the public index for a name that never was here, whoever may see it here."""
+    services, target = context.services, context.target
+    everywhere = target.projects
+    if target.group is not None:
+        everywhere = tuple(project.id for project in await services.lookups.below(target.group))
+    known = (await services.lookups.serials("pypi", name, everywhere)).known
+    if known or not _FORWARDABLE.fullmatch(asked) or not forwards("pypi", target.project or target.group, {}):
+        raise NotFound("404 Package Not Found")
+    return web.Response(
+        status=302, headers={"Location": f"{PUBLIC['pypi']}/simple/{asked}/", "Cache-Control": "no-store"}
+    )
+
+
+def _representation(context: Context) -> Representation:
+    request = context.request
+    accept = ",".join(request.headers.getall("Accept", [])) or None
+    representation = negotiate(accept, request.query.get("format"))
+    if representation is None:
+        offered = ", ".join(one.value for one in Representation)
+        raise NotAcceptable(f"406 Not Acceptable - this page comes as {offered}")
+    return representation
+
+
+def _title(context: Context) -> str:
+    place = context.target.project or context.target.group
+    return place.name if place is not None else ""
+
+
+def _simple_file(base: str, row: packages.PageFile) -> SimpleFile:
+    return SimpleFile(
+        filename=row.file_name,
+        url=simple.file_url(base, row.sha256, row.file_name),
+        sha256=row.sha256,
+        size=row.size,
+        upload_time=row.created_at,
+        requires_python=row.requires_python,
+        yanked=row.yanked,
+        yanked_reason=row.yanked_reason,
+    )
+
+
+def _html(context: Context, values: dict[str, object], representation: Representation) -> Page:
+    text = aiohttp_jinja2.render_string(simple.TEMPLATE, context.request, values)
+    return _page(text.encode(), representation, responses.html_headers())
+
+
+def _page(body: bytes, representation: Representation, more: tuple[tuple[str, str], ...] = ()) -> Page:
+    vary = ("Vary", "Accept, Accept-Encoding, Authorization")
+    return Page(body, representation.content_type, (vary, *more))

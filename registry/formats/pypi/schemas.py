@@ -1,0 +1,111 @@
+"""Schemas: what the PyPI routes read and answer, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from registry.formats.pypi.negotiation import Representation
+from registry.formats.pypi.simple import API_VERSION
+from registry.server.content import JSON, Content, Schema, entity
+from registry.server.parameters import Parameter
+
+_SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_HEXADECIMAL: Schema = {"type": "string", "pattern": "^([0-9a-fA-F]{32}|[0-9a-fA-F]{64})?$"}
+_TEXT: Schema = {"type": "string"}
+_PAGE = tuple(one.value for one in Representation)
+
+PATHS = (
+    Parameter("name", description="name of a package, however it is spelled"),
+    Parameter("sha256", description="digest of a file, hexadecimal"),
+    Parameter("file_name", description="name of a file"),
+)
+FORMAT = Parameter("format", description="media type of the answer, before the Accept header", values=_PAGE)
+
+ERRORS = Content(
+    {
+        "type": "object",
+        "properties": {
+            "message": {"description": "what is wrong, as GitLab says it", "type": "string"},
+            "code": {"description": "the same, for uv", "type": "string"},
+            "error": {"description": "what is wrong with the form or the token", "type": "string"},
+            "error_description": {"description": "what is wrong with the token", "type": "string"},
+            "scope": {"description": "the scopes that would do", "type": "string"},
+        },
+        "required": ["code"],
+    },
+    "PypiError",
+    (JSON, "text/plain"),
+)
+UPLOADED = entity("PypiUploaded", {"message": {"const": "201 Created"}})
+UPLOAD = Content(
+    {
+        "type": "object",
+        "properties": {
+            ":action": {"type": "string", "description": "`file_upload`, as twine says it"},
+            "name": {"type": "string", "minLength": 1},
+            "version": {"type": "string", "minLength": 1},
+            "content": {"type": "string", "format": "binary", "description": "the file, with its name"},
+            "requires_python": _TEXT,
+            "sha256_digest": _HEXADECIMAL,
+            "md5_digest": _HEXADECIMAL,
+            "blake2_256_digest": _HEXADECIMAL,
+            "metadata_version": _TEXT,
+            "filetype": _TEXT,
+            "pyversion": _TEXT,
+            "summary": _TEXT,
+            "description": _TEXT,
+            "description_content_type": _TEXT,
+            "author_email": _TEXT,
+            "keywords": _TEXT,
+        },
+        "required": ["name", "version", "content"],
+        "additionalProperties": {"type": "string", "description": "further core metadata"},
+    },
+    "PypiUpload",
+    ("multipart/form-data",),
+)
+_META: Schema = {"type": "object", "properties": {"api-version": {"const": API_VERSION}}, "required": ["api-version"]}
+INDEX = Content(
+    {
+        "type": "object",
+        "properties": {
+            "meta": _META,
+            "projects": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"name": _TEXT}, "required": ["name"]},
+            },
+        },
+        "required": ["meta", "projects"],
+    },
+    "PypiIndex",
+    _PAGE,
+)
+_FILE = Content(
+    {
+        "type": "object",
+        "properties": {
+            "filename": _TEXT,
+            "url": _TEXT,
+            "hashes": {"type": "object", "properties": {"sha256": _SHA256}, "required": ["sha256"]},
+            "size": {"type": "integer", "description": "in bytes"},
+            "upload-time": {"type": "string", "format": "date-time"},
+            "requires-python": _TEXT,
+            "yanked": {"type": ["boolean", "string"]},
+            "core-metadata": {"type": "object", "properties": {"sha256": _SHA256}, "required": ["sha256"]},
+        },
+        "required": ["filename", "url", "hashes", "size", "upload-time", "yanked"],
+    },
+    "PypiFile",
+)
+PROJECT = Content(
+    {
+        "type": "object",
+        "properties": {
+            "meta": _META,
+            "name": _TEXT,
+            "versions": {"type": "array", "items": _TEXT},
+            "files": {"type": "array", "items": _FILE},
+        },
+        "required": ["meta", "name", "versions", "files"],
+    },
+    "PypiProject",
+    _PAGE,
+)

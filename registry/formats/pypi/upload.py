@@ -1,0 +1,99 @@
+"""Upload: twine's form becomes a file of a package (contract 3.1 to 3.3)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import aclosing
+from dataclasses import replace
+
+import orjson
+from aiohttp import web
+
+from registry import catalog
+from registry.errors import Invalid
+from registry.formats.pypi import metadata, publication, validation
+from registry.formats.pypi.metadata import Inspection
+from registry.formats.pypi.publication import Publication
+from registry.formats.pypi.validation import Strictness
+from registry.model import Blob, Digests
+from registry.server import bodies, responses
+from registry.server.context import Context
+
+_DIGESTS = frozenset({"sha256", "md5", "sha1"})
+
+
+async def upload(context: Context) -> web.StreamResponse:
+    """Upload a file. Identical bytes under the same file name succeed again and change nothing."""
+    services, project = context.services, context.project
+    limit = context.file_limit
+    bodies.check_length(context.request, limit, beside=bodies.MAX_FIELDS)
+    async with services.ingest.upload(limit=limit, algorithms=_DIGESTS) as incoming:
+
+        def started(fields: bodies.Fields) -> None:
+            if "blake2_256_digest" in fields:
+                incoming.also("blake2b_256")
+
+        form = bodies.Form("content", incoming, limit=limit + bodies.MAX_FIELDS, started=started)
+        await form.receive(context.request)
+        declared = publication.parse(form.fields, form.file_name)
+        blob = await incoming.finish()
+        publication.check_digests(declared, await _with_blake2b(context, declared, blob))
+        strictness = Strictness(project.settings.get("pypi_validation", "basic"))
+        inspection = await _inspect(context, declared, blob, strictness)
+        validation.check(declared, inspection, strictness)
+        published = await catalog.publish(
+            services.db, context.author, project, _publication(declared, inspection, blob)
+        )
+        if published.outcome == "created":
+            incoming.keep()
+    return responses.json({"message": "201 Created"}, status=201)
+
+
+async def _with_blake2b(context: Context, declared: Publication, blob: Blob) -> Digests:
+    """The digests, completed by reading the object again where blake2b was declared only after the file had passed."""
+    if declared.declared.blake2b_256 is None or blob.digests.blake2b_256 is not None:
+        return blob.digests
+    digest = hashlib.blake2b(digest_size=32)
+    async with aclosing(context.services.store.stream(blob.key)) as pieces:
+        async for piece in pieces:
+            await asyncio.to_thread(digest.update, piece)
+    return replace(blob.digests, blake2b_256=digest.hexdigest())
+
+
+async def _inspect(context: Context, declared: Publication, blob: Blob, strictness: Strictness) -> Inspection | None:
+    """What the archive says of itself. At the basic level an unsound one is stored, but nothing is taken from it."""
+    services = context.services
+    try:
+        found: Inspection = await services.inspector.run(
+            "registry.formats.pypi.metadata:inspect",
+            services.store,
+            blob.key,
+            blob.size,
+            file_name=declared.file_name,
+            strict=strictness is Strictness.STRICT,
+        )
+    except Invalid:
+        if strictness is Strictness.BASIC:
+            return None
+        raise
+    return found
+
+
+def _publication(declared: Publication, inspection: Inspection | None, blob: Blob) -> catalog.Publication:
+    core_metadata: bytes | None = None
+    if inspection is not None and inspection["offers_core_metadata"] and validation.is_trusted(declared, inspection):
+        core_metadata = metadata.core_metadata_bytes(inspection)
+    return catalog.Publication(
+        package_type="pypi",
+        name=declared.name,
+        normalized_name=declared.normalized_name,
+        version=declared.version,
+        file_name=declared.file_name,
+        blob=blob,
+        one_file=False,
+        requires_python=validation.requires_python(declared, inspection),
+        manifest=orjson.dumps(dict(declared.metadata)).decode(),
+        core_metadata=core_metadata,
+        core_metadata_sha256=hashlib.sha256(core_metadata).hexdigest() if core_metadata else None,
+    )

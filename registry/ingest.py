@@ -1,0 +1,201 @@
+"""Ingest: an incoming stream becomes a hashed, limited, stored blob, while it arrives.
+
+Order: intent row -> object -> digests noted. Whatever stops in between leaves an intent row, which the janitor turns
+into nothing. Hashing runs in threads, a piece at a time; the next piece is read meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from registry import failpoints, metrics
+from registry.db import blobs
+from registry.db.connection import Database
+from registry.errors import RegistryError, TooBusy, TooLarge
+from registry.model import Blob, Digests
+from registry.storage import BlobStore, BlobWriter
+
+log = logging.getLogger(__name__)
+
+PIECE = 512 * 1024
+# What one upload may hold: the piece being filled and the one being hashed here, three parts in the S3 writer.
+UPLOAD_MEMORY = 26 * 1024**2
+WAIT_SECONDS = 120.0
+CLEANUP_SECONDS = 20.0
+
+_ALGORITHMS = ("sha256", "md5", "sha1", "sha512", "blake2b_256")
+
+
+class Ingest:
+    """Receives uploads for one store. Their memory together is bounded: who exceeds it waits, then is told so."""
+
+    def __init__(self, db: Database, store: BlobStore, *, memory: int) -> None:
+        self._db = db
+        self._store = store
+        self._slots = asyncio.Semaphore(max(1, memory // UPLOAD_MEMORY))
+        self._hashers = ThreadPoolExecutor(4, thread_name_prefix="hash")
+
+    @contextlib.asynccontextmanager
+    async def upload(self, *, limit: int, algorithms: frozenset[str]) -> AsyncIterator[Upload]:
+        """Receive one content of at most `limit` bytes.
+
+        Leaving the block without `upload.keep()` removes whatever was stored. Raises TooBusy when no memory came free.
+        """
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise TooBusy("too many uploads at once, try again later", retry_after=10) from None
+        metrics.upload_budget.inc(UPLOAD_MEMORY)
+        upload = Upload(self._db, self._store, self._hashers, limit=limit, algorithms=algorithms)
+        try:
+            yield upload
+        finally:
+            try:
+                if not upload.kept:
+                    await asyncio.shield(upload.discard())
+            finally:
+                metrics.upload_budget.dec(UPLOAD_MEMORY)
+                self._slots.release()
+
+    def close(self) -> None:
+        """End the hashing threads."""
+        self._hashers.shutdown(wait=False, cancel_futures=True)
+
+
+class Upload:
+    """One content on its way into the store."""
+
+    def __init__(
+        self,
+        db: Database,
+        store: BlobStore,
+        hashers: ThreadPoolExecutor,
+        *,
+        limit: int,
+        algorithms: frozenset[str],
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._hashers = hashers
+        self._limit = limit
+        self._hashes = {name: _new_hash(name) for name in _ALGORITHMS if name == "sha256" or name in algorithms}
+        self._buffer = bytearray()
+        self._hashing: asyncio.Future[None] | None = None
+        self._writer: BlobWriter | None = None
+        self._blob_id: int | None = None
+        self._key = f"{secrets.token_hex(1)}/{secrets.token_hex(1)}/{secrets.token_hex(16)}"
+        self._complete = False
+        self.size = 0
+        self.kept = False
+
+    def also(self, algorithm: str) -> None:
+        """Compute a further digest; before the first byte."""
+        self._hashes[algorithm] = _new_hash(algorithm)
+
+    async def write(self, piece: bytes) -> None:
+        """Take the next bytes. Raises TooLarge above the limit."""
+        self.size += len(piece)
+        if self.size > self._limit:
+            raise TooLarge(f"File is too large: the limit is {self._limit} bytes")
+        self._buffer += piece
+        if len(self._buffer) >= PIECE:
+            await self._pass_on()
+
+    async def finish(self) -> Blob:
+        """End the content: store the rest, complete the object, note what it is. It is not referred to yet."""
+        await self._pass_on()
+        if self._hashing is not None:
+            await self._hashing
+        await failpoints.reach("ingest.before-store-commit")
+        writer, blob_id = self._opened()
+        await writer.commit()
+        await failpoints.reach("ingest.after-store-commit")
+        digests = Digests(**{name: digest.hexdigest() for name, digest in self._hashes.items()})
+        await blobs.complete(self._db, blob_id, self.size, digests)
+        self._complete = True
+        metrics.upload_bytes.inc(self.size)
+        return Blob(blob_id, self._key, self.size, digests)
+
+    def keep(self) -> None:
+        """A committed row refers to it: leave it where it is."""
+        self.kept = True
+
+    async def discard(self) -> None:
+        """Remove what was stored, unless a file refers to it after all; the janitor does it when this fails."""
+        if self._blob_id is None:
+            return
+        try:
+            async with asyncio.timeout(CLEANUP_SECONDS):
+                if self._hashing is not None:
+                    await asyncio.gather(self._hashing, return_exceptions=True)
+                if self._complete and not await self._give_up(self._blob_id):
+                    return
+                if self._writer is not None:
+                    await self._writer.abort()
+                    await self._store.delete(self._key)
+                if not self._complete:
+                    await blobs.doom(self._db, [self._blob_id])
+                await blobs.delete(self._db, self._blob_id)
+        except (RegistryError, OSError, TimeoutError) as error:
+            log.warning("An abandoned upload is left to the janitor: %s", type(error).__name__)
+
+    async def _give_up(self, blob_id: int) -> bool:
+        """Doom the blob, unless it is published.
+
+        It is taken the way a publish takes it: one whose commit went unanswered may still be at it, holds the row until
+        it ends, and wins. The object is touched only after that.
+        """
+        async with self._db.transaction() as tx:
+            free = await blobs.store(tx, blob_id)
+            if free:
+                await blobs.doom(tx, [blob_id])
+        return free
+
+    async def _pass_on(self) -> None:
+        piece = bytes(self._buffer)
+        self._buffer.clear()
+        if self._writer is None:
+            await failpoints.reach("ingest.before-intent")
+            self._blob_id = await blobs.open_blob(self._db, self._key)
+            await failpoints.reach("ingest.after-intent")
+            self._writer = self._store.writer(self._key, opened=self._note_upload_id)
+        if self._hashing is not None:
+            await self._hashing
+        self._hashing = asyncio.get_running_loop().run_in_executor(self._hashers, self._hash, piece)
+        await self._writer.write(piece)
+        await failpoints.reach("ingest.after-first-piece")
+
+    def _opened(self) -> tuple[BlobWriter, int]:
+        if self._writer is None or self._blob_id is None:
+            raise RuntimeError("finish() passes a piece on before it asks")
+        return self._writer, self._blob_id
+
+    def _hash(self, piece: bytes) -> None:
+        for digest in self._hashes.values():
+            digest.update(piece)
+
+    async def _note_upload_id(self, upload_id: str) -> None:
+        if self._blob_id is not None:
+            await blobs.set_upload_id(self._db, self._blob_id, upload_id)
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def _new_hash(name: str) -> _Hash:
+    if name == "blake2b_256":
+        return hashlib.blake2b(digest_size=32)
+    if name in {"md5", "sha1"}:
+        return hashlib.new(name, usedforsecurity=False)
+    return hashlib.new(name)

@@ -1,0 +1,252 @@
+"""The pipeline: one function between aiohttp and every handler.
+
+Find the route, wait for the barrier, authenticate, count against the limits, resolve the target, check the ability,
+call the handler, turn what was raised into the face's answer, measure. A document that was answered to the very same
+request is answered again without all that, when the barrier shows that nothing has changed in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from registry import metrics
+from registry.access import ANONYMOUS, Ability, Actor
+from registry.documents import Document
+from registry.errors import RegistryError, Unauthenticated, Unavailable
+from registry.model import Level, Target
+from registry.server import responses
+from registry.server.auth import STRANGER, authenticate, client_address, secret
+from registry.server.context import Context
+from registry.server.finished import Finished
+from registry.server.limits import Limits
+from registry.server.routes import Endpoint, Face, Match, Table
+from registry.services import Services
+
+log = logging.getLogger(__name__)
+
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_NOWHERE = Target(Level.INSTANCE, None, None, ())
+# Answers kept, and what each costs beside its key and its document.
+_REMEMBERED = 20_000
+_OVERHEAD = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a request was answered, good as long as no change was seen since and the actor's rights have not ended."""
+
+    seen: tuple[int, int]
+    valid_until: datetime | None
+    document: Document
+    endpoint: Endpoint
+    actor: Actor
+    token_id: int | None
+    package_id: int | None
+
+
+class Pipeline:
+    """What aiohttp calls for every request."""
+
+    def __init__(self, services: Services, table: Table, fallback: Face) -> None:
+        self._services = services
+        self._table = table
+        self._fallback = fallback
+        self._proxies = services.settings.proxies()
+        self._limits = Limits()
+        self._limits_as_of: tuple[int, int] | None = None
+        self._answers: dict[tuple[object, ...], _Answer] = {}
+        self._answers_size = 0
+        self._observers: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request; nothing is raised but what ends the connection."""
+        started = time.perf_counter()
+        context: Context | None = None
+        template = "none"
+        try:
+            key = _key(request) if request.method == "GET" else None
+            answer = self._answers.get(key) if key is not None else None
+            if answer is not None:
+                template = answer.endpoint.template
+                await self._services.changes.barrier()
+                if self._holds(answer):
+                    response = self._repeat(request, answer)
+                    self._observe(template, request.method, response.status, started)
+                    return response
+            match = self._table.find(request.method, request.raw_path)
+            template = match.endpoint.template
+            context = self._context(request, match)
+            response = await self._serve(context, passed_barrier=answer is not None)
+            if key is not None and isinstance(response, Finished):
+                self._remember(key, context, response)
+            _announce(response, context.quota)
+        except RegistryError as error:
+            response = self._refuse(request, context, error)
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception:
+            log.exception("A %s of %s failed", request.method, template)
+            response = self._refuse(request, context, RegistryError("500 Internal Server Error"))
+        self._observe(template, request.method, response.status, started)
+        return response
+
+    def _repeat(self, request: web.Request, answer: _Answer) -> web.StreamResponse:
+        """Answer as before. It is used, and counted, like the first time."""
+        response = responses.finished(request, answer.document)
+        if self._limits.active:
+            address = client_address(request, self._proxies)
+            packages = answer.endpoint.format is not None
+            _announce(response, self._limits.count(answer.actor, address, packages=packages))
+        if answer.token_id is not None:
+            self._services.usage.token_used(answer.token_id)
+        if answer.package_id is not None:
+            self._services.usage.downloaded(answer.package_id)
+        return response
+
+    def _refuse(self, request: web.Request, context: Context | None, error: RegistryError) -> web.StreamResponse:
+        """The answer to an error, before a route was found as the format below whose base the path lies says it."""
+        if context is not None and context.actor is STRANGER and isinstance(error, Unauthenticated):
+            error = self._limits.failed_sign_in(context.address, secret(request)) or error
+        face = context.endpoint.face if context is not None else self._table.face(request.raw_path) or self._fallback
+        response = face.render(request, error)
+        _announce(response, context.quota if context is not None else {})
+        return response
+
+    def _context(self, request: web.Request, match: Match) -> Context:
+        address = client_address(request, self._proxies)
+        return Context(request, self._services, match.endpoint, match.params, ANONYMOUS, _NOWHERE, address)
+
+    async def _serve(self, context: Context, *, passed_barrier: bool) -> web.StreamResponse:
+        services, request, endpoint = self._services, context.request, context.endpoint
+        route = endpoint.route
+        if route.ability is Ability.PUBLIC and endpoint.level is None:
+            return await route.handler(context)
+        context.seen = services.changes.position
+        if not passed_barrier:
+            await services.changes.barrier(write=request.method in _WRITES)
+            context.seen = services.changes.position
+        await self._admit(context)
+        try:
+            target = await resolve(services, endpoint, context.params, context.actor)
+            if target is None:
+                raise context.unknown()
+            context.target = target
+            context.require(route.ability, None if target.level is Level.INSTANCE else target.project or target.group)
+        except RegistryError as refusal:
+            if route.denied is None:
+                raise
+            return await route.denied(context, refusal)
+        return await route.handler(context)
+
+    async def _admit(self, context: Context) -> None:
+        """Find out who asks, and count the request. Raises Unauthenticated, RateLimited."""
+        services = self._services
+        if self._limits_as_of != services.changes.position:
+            position = services.changes.position
+            # While Postgres is away, what was chosen last goes on.
+            with contextlib.suppress(Unavailable):
+                self._limits.configure(await services.lookups.settings())
+                self._limits_as_of = position
+        try:
+            context.actor = await authenticate(context.request, services.lookups)
+        except Unauthenticated as error:
+            # Who shows a token that once was good does not guess.
+            context.actor = ANONYMOUS if error.code else STRANGER
+            raise
+        finally:
+            if self._limits.active:
+                packages = context.endpoint.format is not None
+                context.quota = self._limits.count(context.actor, context.address, packages=packages)
+        if context.actor.is_user and context.actor.token_id is not None:
+            services.usage.token_used(context.actor.token_id)
+        if context.actor.kind == "deploy_token" and not context.endpoint.face.deploy_tokens:
+            context.actor = ANONYMOUS
+
+    def _holds(self, answer: _Answer) -> bool:
+        """Nothing has changed since, anywhere: so nothing that this answer depends on has."""
+        if answer.seen != self._services.changes.position:
+            return False
+        return answer.valid_until is None or answer.valid_until > datetime.now(UTC)
+
+    def _remember(self, key: tuple[object, ...], context: Context, response: Finished) -> None:
+        if context.seen is None:
+            return
+        actor = context.actor
+        # They keep documents alive that the cache has dropped, and their keys are as long as clients like.
+        self._answers_size += _OVERHEAD + sum(len(part) for part in key if isinstance(part, str))
+        self._answers_size += len(response.document.body)
+        if len(self._answers) >= _REMEMBERED or self._answers_size > self._services.settings.document_cache_bytes:
+            self._answers.clear()
+            self._answers_size = 0
+        # As of the barrier the request passed: what changed while it was served makes the answer doubtful.
+        self._answers[key] = _Answer(
+            seen=context.seen,
+            valid_until=min(filter(None, (actor.valid_until, response.valid_until)), default=None),
+            document=response.document,
+            endpoint=context.endpoint,
+            actor=actor,
+            token_id=actor.token_id if actor.is_user else None,
+            package_id=response.package_id,
+        )
+
+    def _observe(self, template: str, method: str, status: int, started: float) -> None:
+        key = (template, method, status)
+        observers = self._observers.get(key)
+        if observers is None:
+            observers = self._observers[key] = (
+                metrics.requests.labels(template, method, status).inc,
+                metrics.request_seconds.labels(template).observe,
+            )
+        count, observe = observers
+        count()
+        observe(time.perf_counter() - started)
+
+
+def _announce(response: web.StreamResponse, quota: Mapping[str, str]) -> None:
+    """Put headers on an answer of which nothing was sent yet."""
+    if isinstance(response, Finished):
+        if quota:
+            response.extra = "".join(f"{name}: {value}\r\n" for name, value in quota.items()).encode()
+    elif not response.prepared:
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.update(quota)
+
+
+def _key(request: web.Request) -> tuple[object, ...]:
+    """Everything of a GET that an answer may depend on. If-None-Match is looked at for each request."""
+    headers = request.headers
+    return (
+        request.raw_path,
+        headers.get("Authorization"),
+        headers.get("PRIVATE-TOKEN"),
+        headers.get("Deploy-Token"),
+        headers.get("JOB-TOKEN"),
+        ",".join(headers.getall("Accept", ())),
+        headers.get("Accept-Encoding"),
+        headers.get("Range"),
+    )
+
+
+async def resolve(services: Services, endpoint: Endpoint, params: Mapping[str, str], actor: Actor) -> Target | None:
+    """What level and id mean, and what may be read there; None when there is no such project or group."""
+    lookups = services.lookups
+    if endpoint.level is Level.PROJECT:
+        project = await lookups.project(params["id"])
+        return Target(Level.PROJECT, project, None, (project.id,)) if project else None
+    if endpoint.level is Level.GROUP:
+        group = await lookups.group(params["id"])
+    elif endpoint.format is not None and endpoint.format.namespace_of is not None:
+        path = endpoint.format.namespace_of(params)
+        group = await lookups.namespace(path) if path is not None and "/" not in path and not path.isdigit() else None
+    else:
+        return _NOWHERE
+    if group is None:
+        return None if endpoint.level is Level.GROUP else _NOWHERE
+    return Target(endpoint.level or Level.INSTANCE, None, group, await lookups.readable_ids(actor, group))

@@ -1,0 +1,273 @@
+"""Routes are data: method, path, handler, ability, levels. A route without an ability cannot be written.
+
+`Table` finds the route of a raw request path in a tree of segments, because aiohttp tries the resources that share a
+prefix one after another (a hundred of them cost two thirds of the throughput).
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from registry.access import Ability
+from registry.errors import Invalid, MethodNotAllowed, NotFound, RegistryError
+from registry.model import Level
+from registry.server import content
+from registry.server.content import Answers, Content
+from registry.server.parameters import Parameter
+
+if TYPE_CHECKING:
+    from registry.server.context import Context
+
+Handler = Callable[["Context"], Awaitable[web.StreamResponse]]
+
+PROJECT = frozenset({Level.PROJECT})
+READABLE = frozenset({Level.PROJECT, Level.GROUP})
+ALL_LEVELS = frozenset(Level)
+
+# Longer paths are nobody's.
+MAX_PATH = 4096
+# How many paths are remembered with what they lead to, and how long these may be: 20 MB at most.
+_REMEMBERED = 20_000
+_REMEMBERED_PATH = 512
+
+
+class BadPath(Invalid):
+    """The path holds what no name may hold"""
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """How a family of routes looks when it says no.
+
+    `render` makes the answer to an error. The other three are what an anonymous caller is told: about a project or
+    group that does not exist, that is hidden, that may be seen but not used like this (contract 2.3). A signed-in
+    caller is told 404, 404, 403 everywhere. `errors` is what `render` puts into its bodies. Without `deploy_tokens`
+    whoever comes with one is anonymous (contract 2.1).
+    """
+
+    render: Callable[[web.Request, RegistryError], web.Response]
+    unknown: type[RegistryError]
+    hidden: type[RegistryError]
+    lacking: type[RegistryError]
+    errors: Content = content.ERROR
+    deploy_tokens: bool = True
+    project_text: str = "404 Project Not Found"
+    group_text: str = "404 Group Not Found"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of a route table.
+
+    `path` is a template below the base of each level: `{name}` takes one segment, `{name:number}` only one of digits,
+    `{name:scoped}` takes two when the first begins with `@` and holds no slash of its own. `denied` is asked when
+    access is refused and may answer instead, or raise what it was given. `face` differs from the family's where one
+    route says no in another way. `parameters` are those of the query, or of the body where the method has one;
+    management calls read them with `parameters.given`.
+
+    The rest is for the OpenAPI document: `also`, what the handler asks of the caller besides, `headers` that it looks
+    at, the `body` where it is not made of parameters, and `answers` by status, None for one without a body; those that
+    all routes of a kind give are known.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    ability: Ability
+    levels: frozenset[Level] = PROJECT
+    denied: Callable[[Context, RegistryError], Awaitable[web.StreamResponse]] | None = None
+    face: Face | None = None
+    parameters: tuple[Parameter, ...] = ()
+    also: Ability | None = None
+    headers: tuple[Parameter, ...] = ()
+    body: Content | None = None
+    answers: Answers = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Everything the kernel knows of a package type.
+
+    `file_limit` is in bytes, when the instance sets no other. `normalize` makes of a name what names are compared by,
+    and leaves `*` alone. `namespace_of` tells from the parameters of a path which top-level namespace is looked in at
+    instance level, for a format that has that level. `title` is its name among people, `path_parameters` describes what
+    stands in its paths, for the OpenAPI document.
+    """
+
+    package_type: str
+    routes: tuple[Route, ...]
+    face: Face
+    file_limit: int
+    normalize: Callable[[str], str] = str
+    namespace_of: Callable[[Mapping[str, str]], str | None] | None = None
+    title: str = ""
+    path_parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A route at one level, mounted: its full template, and what the pipeline needs of its family."""
+
+    route: Route
+    level: Level | None
+    template: str
+    face: Face
+    format: Format | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An endpoint and the decoded parameters of a path."""
+
+    endpoint: Endpoint
+    params: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Node:
+    literals: dict[str, _Node] = field(default_factory=dict)
+    parameters: dict[tuple[str, str], _Node] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    face: Face | None = None
+
+
+BASES = {
+    Level.PROJECT: "/api/v4/projects/{{id}}/packages/{type}",
+    Level.GROUP: "/api/v4/groups/{{id}}/-/packages/{type}",
+    Level.INSTANCE: "/api/v4/packages/{type}",
+}
+_BASE_LENGTHS = tuple(base.count("/") for base in BASES.values())
+
+
+class Table:
+    """All routes of the server."""
+
+    def __init__(self) -> None:
+        self._root = _Node()
+        self._found: dict[tuple[str, str], Match] = {}
+        self.endpoints: list[Endpoint] = []
+
+    def mount(self, format: Format) -> None:  # noqa: A002  # the word of the design
+        """Add the routes of a format at their levels."""
+        for base in BASES.values():
+            self._node(base.format(type=format.package_type)).face = format.face
+        for route in format.routes:
+            for level in Level:
+                if level in route.levels:
+                    base = BASES[level].format(type=format.package_type)
+                    self._add(Endpoint(route, level, base + route.path, route.face or format.face, format))
+
+    def add(self, routes: tuple[Route, ...], face: Face) -> None:
+        """Add routes whose paths are complete. Those about a project or group start with `{id}` below its noun."""
+        for route in routes:
+            level = None
+            if route.path.startswith("/api/v4/projects/{id}"):
+                level = Level.PROJECT
+            elif route.path.startswith("/api/v4/groups/{id}"):
+                level = Level.GROUP
+            self._add(Endpoint(route, level, route.path, route.face or face))
+
+    def find(self, method: str, raw_path: str) -> Match:
+        """The endpoint of a raw request target. Raises NotFound, MethodNotAllowed, Invalid for broken encodings."""
+        # Without the query, which may hold a token.
+        path = raw_path.partition("?")[0]
+        if path.startswith(("http://", "https://")):
+            # As a client asks a proxy, which may pass it on like that (RFC 9112, section 3.2.2).
+            path = "/" + path.partition("://")[2].partition("/")[2]
+        key = (method, path)
+        found = self._found.get(key)
+        if found is None:
+            found = self._search(method, path)
+            if len(path) <= _REMEMBERED_PATH:
+                if len(self._found) >= _REMEMBERED:
+                    self._found.clear()
+                self._found[key] = found
+        return found
+
+    def face(self, raw_path: str) -> Face | None:
+        """How the format says no below whose base a path lies that has no route; None for other paths."""
+        raw = raw_path[:MAX_PATH].partition("?")[0].split("/")[1:]
+        # No base holds an encoded literal; what cannot be decoded stands for a name as well as any other.
+        segments = [segment if segment.isascii() and "%" not in segment else "-" for segment in raw]
+        for length in _BASE_LENGTHS:
+            for node, _ in _walk(self._root, segments[:length], 0, ()):
+                if node.face is not None:
+                    return node.face
+        return None
+
+    def _node(self, template: str) -> _Node:
+        node = self._root
+        for segment in template.split("/")[1:]:
+            if segment.startswith("{"):
+                name, _, kind = segment[1:-1].partition(":")
+                node = node.parameters.setdefault((name, kind), _Node())
+            else:
+                node = node.literals.setdefault(segment, _Node())
+        return node
+
+    def _add(self, endpoint: Endpoint) -> None:
+        node = self._node(endpoint.template)
+        if endpoint.route.method in node.endpoints:
+            raise ValueError(f"{endpoint.route.method} {endpoint.template} is mounted twice")
+        node.endpoints[endpoint.route.method] = endpoint
+        self.endpoints.append(endpoint)
+
+    def _search(self, method: str, path: str) -> Match:
+        if len(path) > MAX_PATH or not path.startswith("/"):
+            raise NotFound
+        segments = path.split("/")[1:]
+        if segments[-1] == "" and len(segments) > 1:
+            # GitLab's router drops a trailing slash; no redirect, because twine stops at one.
+            segments.pop()
+        allowed: set[str] = set()
+        wanted = "GET" if method == "HEAD" else method
+        for node, params in _walk(self._root, segments, 0, ()):
+            endpoint = node.endpoints.get(wanted)
+            if endpoint is not None:
+                return Match(endpoint, dict(params))
+            allowed.update(node.endpoints)
+        if allowed:
+            raise MethodNotAllowed(frozenset(allowed | ({"HEAD"} if "GET" in allowed else set())))
+        raise NotFound
+
+
+Params = tuple[tuple[str, str], ...]
+
+
+def _walk(node: _Node, segments: list[str], at: int, params: Params) -> Iterator[tuple[_Node, Params]]:
+    """Every node that the segments may lead to, literal readings first."""
+    if at == len(segments):
+        yield node, params
+        return
+    raw = segments[at]
+    literal = node.literals.get(raw)
+    if literal is not None:
+        yield from _walk(literal, segments, at + 1, params)
+    for (name, kind), child in node.parameters.items():
+        if kind == "number" and not (raw.isascii() and raw.isdigit()):
+            continue
+        value = _decode(raw)
+        if kind == "scoped" and value.startswith("@") and "/" not in value and at + 1 < len(segments):
+            whole = f"{value}/{_decode(segments[at + 1])}"
+            yield from _walk(child, segments, at + 2, (*params, (name, whole)))
+        elif value:
+            yield from _walk(child, segments, at + 1, (*params, (name, value)))
+
+
+def _decode(segment: str) -> str:
+    """Percent-decode once. Raises Invalid for what no name may hold: broken UTF-8, control characters."""
+    if "%" not in segment and segment.isascii():
+        return segment
+    try:
+        # Bytes that came without encoding and are no UTF-8 arrive here as surrogates, which refuse to be encoded.
+        value = urllib.parse.unquote_to_bytes(segment).decode()
+    except UnicodeError:
+        raise BadPath("the path is not valid UTF-8") from None
+    if any(character < " " or character == "\x7f" for character in value):
+        raise BadPath("the path holds control characters")
+    return value

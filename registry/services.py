@@ -1,0 +1,45 @@
+"""Services: everything a handler may use, in one value."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from registry.changes import Changes
+from registry.db.connection import Database
+from registry.documents import Documents
+from registry.ingest import Ingest
+from registry.inspection import Inspector
+from registry.lookups import Lookups
+from registry.package_lists import PackageLists
+from registry.protection import Normalize
+from registry.settings import Settings
+from registry.storage import BlobStore
+from registry.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The running parts. `redirects` says whether downloads may go to presigned URLs of the store.
+
+    `normalize` knows how each format compares names. `draining` is set once the server was told to stop.
+    """
+
+    settings: Settings
+    db: Database
+    store: BlobStore
+    changes: Changes
+    lookups: Lookups
+    package_lists: PackageLists
+    documents: Documents
+    ingest: Ingest
+    inspector: Inspector
+    usage: Usage
+    redirects: bool
+    normalize: Normalize
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def api_url(self) -> str:
+        """Base of every API URL written into documents; no trailing slash."""
+        return f"{self.settings.base_url}/api/v4"

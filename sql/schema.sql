@@ -1,0 +1,461 @@
+-- Generated from sql/migrations, for reading: UPDATE_SCHEMA=1 pytest test_migrate.py
+CREATE TABLE public.application_settings (
+    singleton boolean DEFAULT true NOT NULL,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    secrets jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT application_settings_singleton_check CHECK (singleton)
+);
+COMMENT ON COLUMN public.application_settings.settings IS 'what PUT /application/settings and /application/plan_limits changed';
+COMMENT ON COLUMN public.application_settings.secrets IS 'generated once per installation, never shown by the API';
+CREATE TABLE public.audit_events (
+    id bigint NOT NULL,
+    author_kind text NOT NULL,
+    author_id bigint,
+    author_name text NOT NULL,
+    token_id bigint,
+    ip_address text,
+    entity_type text NOT NULL,
+    entity_id bigint,
+    entity_path text NOT NULL,
+    event_name text NOT NULL,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE public.audit_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.blobs (
+    id bigint NOT NULL,
+    key text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    upload_id text,
+    size bigint,
+    sha256 text,
+    md5 text,
+    sha1 text,
+    sha512 text,
+    blake2b_256 text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    state_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT blobs_check CHECK (((state = 'open'::text) OR (state = 'doomed'::text) OR ((size IS NOT NULL) AND (sha256 IS NOT NULL)))),
+    CONSTRAINT blobs_key_check CHECK ((key ~ '^[0-9a-f/]+$'::text)),
+    CONSTRAINT blobs_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT blobs_state_check CHECK ((state = ANY (ARRAY['open'::text, 'stored'::text, 'doomed'::text])))
+);
+COMMENT ON COLUMN public.blobs.upload_id IS 'multipart upload of the object store, to be aborted when its writer died';
+ALTER TABLE public.blobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.blobs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.change_head (
+    singleton boolean DEFAULT true NOT NULL,
+    number bigint DEFAULT 0 NOT NULL,
+    trimmed bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT change_head_singleton_check CHECK (singleton)
+)
+WITH (fillfactor='10');
+COMMENT ON COLUMN public.change_head.trimmed IS 'rows up to this number are gone: who has seen less must forget everything';
+CREATE TABLE public.changes (
+    number bigint NOT NULL,
+    kind text NOT NULL,
+    key text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.deploy_tokens (
+    id bigint NOT NULL,
+    namespace_id bigint,
+    project_id bigint,
+    name text NOT NULL,
+    username text NOT NULL,
+    sha256 bytea NOT NULL,
+    scopes text[] NOT NULL,
+    expires_at timestamp with time zone,
+    revoked boolean DEFAULT false NOT NULL,
+    creator_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT deploy_tokens_check CHECK ((num_nonnulls(namespace_id, project_id) = 1)),
+    CONSTRAINT deploy_tokens_sha256_check CHECK ((length(sha256) = 32))
+);
+ALTER TABLE public.deploy_tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.deploy_tokens_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.members (
+    id bigint NOT NULL,
+    namespace_id bigint,
+    project_id bigint,
+    user_id bigint NOT NULL,
+    access_level smallint NOT NULL,
+    expires_at date,
+    created_by_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT members_access_level_check CHECK ((access_level = ANY (ARRAY[10, 15, 20, 30, 40, 50]))),
+    CONSTRAINT members_check CHECK ((num_nonnulls(namespace_id, project_id) = 1))
+);
+ALTER TABLE public.members ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.members_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.namespaces (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    parent_id bigint,
+    owner_id bigint,
+    ancestry bigint[] NOT NULL,
+    name text NOT NULL,
+    path text NOT NULL,
+    full_path text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    visibility text DEFAULT 'private'::text NOT NULL,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT namespaces_check CHECK (((kind = 'user'::text) = (owner_id IS NOT NULL))),
+    CONSTRAINT namespaces_check1 CHECK (((kind = 'group'::text) OR (parent_id IS NULL))),
+    CONSTRAINT namespaces_kind_check CHECK ((kind = ANY (ARRAY['group'::text, 'user'::text]))),
+    CONSTRAINT namespaces_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'internal'::text, 'public'::text])))
+);
+COMMENT ON COLUMN public.namespaces.ancestry IS 'ids from the top-level namespace down to this one, itself included';
+ALTER TABLE public.namespaces ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.namespaces_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.package_files (
+    id bigint NOT NULL,
+    package_id bigint NOT NULL,
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    normalized_name text NOT NULL,
+    file_name text NOT NULL,
+    blob_id bigint NOT NULL,
+    requires_python text DEFAULT ''::text NOT NULL,
+    yanked boolean DEFAULT false NOT NULL,
+    yanked_reason text,
+    core_metadata bytea,
+    core_metadata_sha256 text,
+    provenance text,
+    facts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+COMMENT ON COLUMN public.package_files.facts IS 'what the format learnt by opening the file';
+COMMENT ON COLUMN public.package_files.created_at IS 'the upload time of the simple repository API';
+ALTER TABLE public.package_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.package_files_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.package_names (
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    normalized_name text NOT NULL,
+    serial bigint DEFAULT 1 NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    status_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    moved_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT package_names_status_check CHECK ((status = ANY (ARRAY['active'::text, 'archived'::text, 'quarantined'::text, 'deprecated'::text])))
+);
+COMMENT ON COLUMN public.package_names.serial IS 'moves whenever anything shown for the name changes; survives the last version';
+COMMENT ON COLUMN public.package_names.moved_at IS 'when the serial moved: the time a document about the name was last modified';
+CREATE TABLE public.package_protection_rules (
+    id bigint NOT NULL,
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    package_name_pattern text NOT NULL,
+    normalized_pattern text NOT NULL,
+    minimum_access_level_for_push smallint,
+    minimum_access_level_for_delete smallint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT package_protection_rules_check CHECK ((num_nonnulls(minimum_access_level_for_push, minimum_access_level_for_delete) > 0)),
+    CONSTRAINT package_protection_rules_minimum_access_level_for_delete_check CHECK ((minimum_access_level_for_delete = ANY (ARRAY[50, 60]))),
+    CONSTRAINT package_protection_rules_minimum_access_level_for_push_check CHECK ((minimum_access_level_for_push = ANY (ARRAY[40, 50, 60])))
+);
+COMMENT ON COLUMN public.package_protection_rules.normalized_pattern IS 'what is compared with normalised names';
+ALTER TABLE public.package_protection_rules ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.package_protection_rules_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.packages (
+    id bigint NOT NULL,
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    name text NOT NULL,
+    normalized_name text NOT NULL,
+    version text NOT NULL,
+    status text DEFAULT 'default'::text NOT NULL,
+    status_message text,
+    manifest text,
+    abbreviated text,
+    readme text,
+    publish_session text,
+    creator_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_downloaded_at timestamp with time zone,
+    CONSTRAINT packages_status_check CHECK ((status = ANY (ARRAY['default'::text, 'hidden'::text, 'processing'::text, 'error'::text, 'pending_destruction'::text, 'deprecated'::text])))
+);
+COMMENT ON COLUMN public.packages.manifest IS 'JSON text of the format, as it will be served';
+COMMENT ON COLUMN public.packages.abbreviated IS 'the shorter JSON text, where the format has one';
+COMMENT ON COLUMN public.packages.publish_session IS 'what makes a retry of the very same publish recognisable';
+ALTER TABLE public.packages ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.packages_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.personal_access_tokens (
+    id bigint NOT NULL,
+    user_id bigint NOT NULL,
+    name text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    sha256 bytea NOT NULL,
+    scopes text[] NOT NULL,
+    expires_at date,
+    revoked boolean DEFAULT false NOT NULL,
+    family_id bigint,
+    last_used_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT personal_access_tokens_sha256_check CHECK ((length(sha256) = 32))
+);
+COMMENT ON COLUMN public.personal_access_tokens.sha256 IS 'of the token text; the token itself is shown once and never stored';
+COMMENT ON COLUMN public.personal_access_tokens.family_id IS 'the first token of a chain of rotations; null for that one itself';
+ALTER TABLE public.personal_access_tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.personal_access_tokens_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.projects (
+    id bigint NOT NULL,
+    namespace_id bigint NOT NULL,
+    name text NOT NULL,
+    path text NOT NULL,
+    full_path text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    visibility text DEFAULT 'private'::text NOT NULL,
+    package_registry_access_level text DEFAULT 'enabled'::text NOT NULL,
+    archived boolean DEFAULT false NOT NULL,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    creator_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT projects_package_registry_access_level_check CHECK ((package_registry_access_level = ANY (ARRAY['disabled'::text, 'private'::text, 'enabled'::text, 'public'::text]))),
+    CONSTRAINT projects_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'internal'::text, 'public'::text])))
+);
+ALTER TABLE public.projects ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.projects_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.routes (
+    path text NOT NULL,
+    namespace_id bigint,
+    project_id bigint,
+    CONSTRAINT routes_check CHECK ((num_nonnulls(namespace_id, project_id) = 1)),
+    CONSTRAINT routes_path_check CHECK ((path = lower(path)))
+);
+CREATE TABLE public.schema_migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.tags (
+    id bigint NOT NULL,
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    normalized_name text NOT NULL,
+    name text NOT NULL,
+    package_id bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE public.tags ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.tags_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.tombstones (
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    normalized_name text NOT NULL,
+    file_name text NOT NULL,
+    version text NOT NULL,
+    sha256 text NOT NULL,
+    deleted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.users (
+    id bigint NOT NULL,
+    username text NOT NULL,
+    name text NOT NULL,
+    email text NOT NULL,
+    admin boolean DEFAULT false NOT NULL,
+    state text DEFAULT 'active'::text NOT NULL,
+    kind text DEFAULT 'human'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT users_kind_check CHECK ((kind = ANY (ARRAY['human'::text, 'project_bot'::text, 'group_bot'::text]))),
+    CONSTRAINT users_state_check CHECK ((state = ANY (ARRAY['active'::text, 'blocked'::text])))
+);
+ALTER TABLE public.users ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.users_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE ONLY public.application_settings
+    ADD CONSTRAINT application_settings_pkey PRIMARY KEY (singleton);
+ALTER TABLE ONLY public.audit_events
+    ADD CONSTRAINT audit_events_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.blobs
+    ADD CONSTRAINT blobs_key_key UNIQUE (key);
+ALTER TABLE ONLY public.blobs
+    ADD CONSTRAINT blobs_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.change_head
+    ADD CONSTRAINT change_head_pkey PRIMARY KEY (singleton);
+ALTER TABLE ONLY public.changes
+    ADD CONSTRAINT changes_pkey PRIMARY KEY (number, kind, key);
+ALTER TABLE ONLY public.deploy_tokens
+    ADD CONSTRAINT deploy_tokens_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.members
+    ADD CONSTRAINT members_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.namespaces
+    ADD CONSTRAINT namespaces_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.package_files
+    ADD CONSTRAINT package_files_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.package_names
+    ADD CONSTRAINT package_names_pkey PRIMARY KEY (package_type, normalized_name, project_id);
+ALTER TABLE ONLY public.package_protection_rules
+    ADD CONSTRAINT package_protection_rules_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.packages
+    ADD CONSTRAINT packages_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.personal_access_tokens
+    ADD CONSTRAINT personal_access_tokens_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.projects
+    ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.routes
+    ADD CONSTRAINT routes_namespace_id_key UNIQUE (namespace_id);
+ALTER TABLE ONLY public.routes
+    ADD CONSTRAINT routes_pkey PRIMARY KEY (path);
+ALTER TABLE ONLY public.routes
+    ADD CONSTRAINT routes_project_id_key UNIQUE (project_id);
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+ALTER TABLE ONLY public.tags
+    ADD CONSTRAINT tags_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.tombstones
+    ADD CONSTRAINT tombstones_pkey PRIMARY KEY (project_id, package_type, normalized_name, file_name, sha256);
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+CREATE INDEX audit_events_entity ON public.audit_events USING btree (entity_type, entity_id, id);
+CREATE INDEX blobs_unfinished ON public.blobs USING btree (state, state_at) WHERE (state <> 'stored'::text);
+CREATE INDEX deploy_tokens_namespace ON public.deploy_tokens USING btree (namespace_id);
+CREATE INDEX deploy_tokens_project ON public.deploy_tokens USING btree (project_id);
+CREATE UNIQUE INDEX deploy_tokens_sha256_key ON public.deploy_tokens USING btree (sha256);
+CREATE UNIQUE INDEX members_namespace_key ON public.members USING btree (namespace_id, user_id) WHERE (namespace_id IS NOT NULL);
+CREATE UNIQUE INDEX members_project_key ON public.members USING btree (project_id, user_id) WHERE (project_id IS NOT NULL);
+CREATE INDEX members_user ON public.members USING btree (user_id);
+CREATE INDEX namespaces_ancestry ON public.namespaces USING gin (ancestry);
+CREATE UNIQUE INDEX namespaces_owner_key ON public.namespaces USING btree (owner_id) WHERE (kind = 'user'::text);
+CREATE INDEX namespaces_parent ON public.namespaces USING btree (parent_id);
+CREATE UNIQUE INDEX package_files_blob_key ON public.package_files USING btree (blob_id);
+CREATE UNIQUE INDEX package_files_name_key ON public.package_files USING btree (project_id, package_type, normalized_name, file_name);
+CREATE INDEX package_files_package ON public.package_files USING btree (package_id);
+CREATE INDEX package_names_project ON public.package_names USING btree (project_id, package_type, normalized_name);
+CREATE UNIQUE INDEX package_protection_rules_pattern_key ON public.package_protection_rules USING btree (project_id, package_type, package_name_pattern);
+CREATE INDEX packages_listing ON public.packages USING btree (project_id, created_at, id) INCLUDE (status, package_type, name, version);
+CREATE INDEX packages_name ON public.packages USING btree (project_id, package_type, normalized_name, id);
+CREATE UNIQUE INDEX packages_version_key ON public.packages USING btree (project_id, package_type, name, version);
+CREATE UNIQUE INDEX personal_access_tokens_sha256_key ON public.personal_access_tokens USING btree (sha256);
+CREATE INDEX personal_access_tokens_user ON public.personal_access_tokens USING btree (user_id);
+CREATE INDEX projects_namespace ON public.projects USING btree (namespace_id);
+CREATE INDEX routes_prefix ON public.routes USING btree (path text_pattern_ops);
+CREATE UNIQUE INDEX tags_name_key ON public.tags USING btree (project_id, package_type, normalized_name, name);
+CREATE INDEX tags_package ON public.tags USING btree (package_id);
+CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email)) WHERE (email <> ''::text);
+CREATE UNIQUE INDEX users_username_key ON public.users USING btree (lower(username));
+ALTER TABLE ONLY public.deploy_tokens
+    ADD CONSTRAINT deploy_tokens_creator_id_fkey FOREIGN KEY (creator_id) REFERENCES public.users(id) ON DELETE SET NULL;
+ALTER TABLE ONLY public.deploy_tokens
+    ADD CONSTRAINT deploy_tokens_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.deploy_tokens
+    ADD CONSTRAINT deploy_tokens_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.members
+    ADD CONSTRAINT members_created_by_id_fkey FOREIGN KEY (created_by_id) REFERENCES public.users(id) ON DELETE SET NULL;
+ALTER TABLE ONLY public.members
+    ADD CONSTRAINT members_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.members
+    ADD CONSTRAINT members_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.members
+    ADD CONSTRAINT members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.namespaces
+    ADD CONSTRAINT namespaces_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.users(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.namespaces
+    ADD CONSTRAINT namespaces_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES public.namespaces(id);
+ALTER TABLE ONLY public.package_files
+    ADD CONSTRAINT package_files_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);
+ALTER TABLE ONLY public.package_files
+    ADD CONSTRAINT package_files_package_id_fkey FOREIGN KEY (package_id) REFERENCES public.packages(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.package_files
+    ADD CONSTRAINT package_files_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.package_names
+    ADD CONSTRAINT package_names_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.package_protection_rules
+    ADD CONSTRAINT package_protection_rules_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.packages
+    ADD CONSTRAINT packages_creator_id_fkey FOREIGN KEY (creator_id) REFERENCES public.users(id) ON DELETE SET NULL;
+ALTER TABLE ONLY public.packages
+    ADD CONSTRAINT packages_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.personal_access_tokens
+    ADD CONSTRAINT personal_access_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.projects
+    ADD CONSTRAINT projects_creator_id_fkey FOREIGN KEY (creator_id) REFERENCES public.users(id) ON DELETE SET NULL;
+ALTER TABLE ONLY public.projects
+    ADD CONSTRAINT projects_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id);
+ALTER TABLE ONLY public.routes
+    ADD CONSTRAINT routes_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.routes
+    ADD CONSTRAINT routes_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.tags
+    ADD CONSTRAINT tags_package_id_fkey FOREIGN KEY (package_id) REFERENCES public.packages(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.tags
+    ADD CONSTRAINT tags_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.tombstones
+    ADD CONSTRAINT tombstones_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
