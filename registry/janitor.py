@@ -102,7 +102,7 @@ async def sweep(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> Async
         yield step
         failures = failures + 1 if step.action == "failed" else 0
         if failures == MAX_FAILURES:
-            return
+            break
     while doomed := await blobs.doom_abandoned(db, grace.abandoned, limit=PAGE):
         for blob in doomed:
             yield _step("doom", blob)

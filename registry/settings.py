@@ -47,9 +47,10 @@ class Settings(BaseModel):
     root_token: SecretStr | None = Field(
         None, description="personal access token of the admin `root`; generated and printed once when unset"
     )
-    gitlab_url: str | None = Field(None, description="a GitLab that vouches for CI job tokens")
+    gitlab_url: str | None = Field(None, description="reserved for CI job tokens, which are not accepted yet")
     trusted_proxies: str = Field(
-        "", description="comma-separated networks whose `X-Forwarded-For` names the client in the audit log"
+        "",
+        description="comma-separated networks whose `X-Forwarded-For` names the client, for audit and limits",
     )
     npm_tarball_names: Literal["gitlab", "canonical"] = Field(
         "gitlab", description="file form in npm documents: `@scope/pkg-1.0.0.tgz` or `pkg-1.0.0.tgz`; both are served"

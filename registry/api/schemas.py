@@ -56,26 +56,23 @@ USER = entity("User", _ADMINISTERED, optional=_ADMINISTERED.keys() - _PUBLIC.key
 USERS = listing(entity("ListedUser", _ADMINISTERED, optional=_ADMINISTERED.keys() - _PERSON.keys()))
 USER_FOR_ADMINISTRATORS = entity("AdministeredUser", _ADMINISTERED)
 
-GROUP = entity(
-    "Group",
-    {
-        "id": "integer",
-        "web_url": "string",
-        "name": "string",
-        "path": "string",
-        "description": "string",
-        "visibility": _VISIBILITY,
-        "request_access_enabled": "boolean",
-        "project_creation_level": "string",
-        "subgroup_creation_level": "string",
-        "avatar_url": "string?",
-        "full_name": "string",
-        "full_path": "string",
-        "created_at": "datetime",
-        "parent_id": "integer?",
-        **fields(GROUP_SETTINGS),
-    },
-)
+_GROUP: Mapping[str, Field] = {
+    "id": "integer",
+    "web_url": "string",
+    "name": "string",
+    "path": "string",
+    "description": "string",
+    "visibility": _VISIBILITY,
+    "request_access_enabled": "boolean",
+    "project_creation_level": "string",
+    "subgroup_creation_level": "string",
+    "avatar_url": "string?",
+    "full_name": "string",
+    "full_path": "string",
+    "created_at": "datetime",
+    "parent_id": "integer?",
+}
+GROUP = entity("Group", {**_GROUP, **fields(GROUP_SETTINGS)})
 GROUPS = listing(GROUP)
 
 _NAMESPACE = entity(
@@ -181,7 +178,7 @@ NEW_ACCESS_TOKEN = entity("NewAccessToken", {**_BOT_TOKEN, **_TEXT})
 DEPLOY_TOKEN = entity("DeployToken", _DEPLOY_TOKEN)
 DEPLOY_TOKENS = listing(DEPLOY_TOKEN)
 NEW_DEPLOY_TOKEN = entity("NewDeployToken", {**_DEPLOY_TOKEN, **_TEXT})
-ASSOCIATIONS = entity("TokenAssociations", {"groups": GROUPS, "projects": PROJECTS})
+ASSOCIATIONS = entity("TokenAssociations", {"groups": listing(entity("SimpleGroup", _GROUP)), "projects": PROJECTS})
 
 # --- packages --------------------------------------------------------------------------------------------------------
 

@@ -234,6 +234,21 @@ def _key(request: web.Request) -> tuple[object, ...]:
     )
 
 
+async def confirm(context: Context, ability: Ability) -> None:
+    """Ask again for what was allowed before the body was read: in that time a token may have been revoked.
+
+    Raises what the caller is told without the ability. Renews the context's actor and target, settings included.
+    """
+    services = context.services
+    await services.changes.barrier(write=True)
+    context.actor = await authenticate(context.request, services.lookups)
+    target = await resolve(services, context.endpoint, context.params, context.actor)
+    if target is None:
+        raise context.unknown()
+    context.target = target
+    context.require(ability, target.project or target.group)
+
+
 async def resolve(services: Services, endpoint: Endpoint, params: Mapping[str, str], actor: Actor) -> Target | None:
     """What level and id mean, and what may be read there; None when there is no such project or group."""
     lookups = services.lookups

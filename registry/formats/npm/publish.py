@@ -17,6 +17,7 @@ from registry.formats.npm.tarball import Inspection
 from registry.model import Blob
 from registry.server import responses
 from registry.server.context import Context
+from registry.server.pipeline import confirm
 
 _DIGESTS = frozenset({"sha1", "sha512"})
 
@@ -89,6 +90,7 @@ def _stored(
 
 
 async def _put(context: Context, stored: catalog.Publication) -> catalog.Published:
+    await confirm(context, Ability.CREATE_PACKAGE)
     try:
         return await catalog.publish(context.services.db, context.author, context.project, stored)
     except TakenElsewhere as error:

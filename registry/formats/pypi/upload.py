@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from registry import catalog
+from registry.access import Ability
 from registry.errors import Invalid
 from registry.formats.pypi import metadata, publication, validation
 from registry.formats.pypi.metadata import Inspection
@@ -19,6 +20,7 @@ from registry.formats.pypi.validation import Strictness
 from registry.model import Blob, Digests
 from registry.server import bodies, responses
 from registry.server.context import Context
+from registry.server.pipeline import confirm
 
 _DIGESTS = frozenset({"sha256", "md5", "sha1"})
 
@@ -39,6 +41,8 @@ async def upload(context: Context) -> web.StreamResponse:
         declared = publication.parse(form.fields, form.file_name)
         blob = await incoming.finish()
         publication.check_digests(declared, await _with_blake2b(context, declared, blob))
+        await confirm(context, Ability.CREATE_PACKAGE)
+        project = context.project
         strictness = Strictness(project.settings.get("pypi_validation", "basic"))
         inspection = await _inspect(context, declared, blob, strictness)
         validation.check(declared, inspection, strictness)
