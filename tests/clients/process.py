@@ -12,6 +12,8 @@ from pathlib import Path
 
 # Nothing listens on the discard port, so a client that asks any host but this machine fails at once.
 DEAD_PROXY = "http://127.0.0.1:9"
+# Daemons live in directories that a user's PATH may leave out.
+SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 LOOPBACK = "127.0.0.1,localhost,.localhost,::1"
 
 

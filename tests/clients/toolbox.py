@@ -27,7 +27,7 @@ if __name__ == "__main__":  # a script's path begins with its own directory, not
 from tests.clients.process import DEAD_PROXY, Client  # noqa: E402 - importable only now
 
 HERE = Path(__file__).resolve().parent
-VENVS = ROOT / ".venv-clients"
+VENVS = (ROOT / ".venv-clients").resolve()
 INSTALLER = VENVS / ".installer"
 NODE = HERE / "node"
 NODE_LOCK = NODE / "package-lock.json"
@@ -282,9 +282,10 @@ def main() -> int:
         renew_locks()
         return 0
 
+    from tests import programs
     from tests.clients import corpus
 
-    failures = [*install(), *corpus.fetch()]
+    failures = [*programs.install(), *install(), *corpus.fetch()]
     for failure in failures:
         print(f"MISSING {failure}", file=sys.stderr)
     return 1 if failures else 0
