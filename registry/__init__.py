@@ -21,6 +21,7 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     lookups          3  cached answers, valid as of the barrier
     package_lists    3  the order of packages in lists, cached, valid as of the barrier
     documents        3  rendered pages, cached by what they were rendered from
+    sections         3  entries of large pages, kept between two changes of a page
     ingest           3  an incoming stream -> hashed, limited, stored blob
     usage            3  when packages and tokens were last used, written in batches
     upstream         3  forwarding to the public registries

@@ -23,6 +23,7 @@ from registry.ingest import Ingest
 from registry.inspection import Inspector
 from registry.lookups import Lookups
 from registry.package_lists import PackageLists
+from registry.sections import KeptSections
 from registry.server.pipeline import Pipeline
 from registry.server.routes import Table
 from registry.services import Services
@@ -73,7 +74,8 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
             changes=changes,
             lookups=lookups,
             package_lists=package_lists,
-            documents=Documents(settings.document_cache_bytes),
+            documents=Documents(settings.document_cache_bytes * 3 // 4),
+            sections=KeptSections(settings.document_cache_bytes // 4),
             ingest=ingest,
             inspector=inspector,
             usage=usage,

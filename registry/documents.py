@@ -162,7 +162,7 @@ class Documents:
     def _rendered(self, key: Hashable, done: asyncio.Future[Page]) -> None:
         """Remember a page for the other codings; not a large one, because these are not counted."""
         failed = done.cancelled() or done.exception() is not None
-        if (failed or len(done.result().body) > self._limit // 64) and self._pages.get(key) is done:
+        if (failed or done.result().size > self._limit // 64) and self._pages.get(key) is done:
             del self._pages[key]
 
 

@@ -13,6 +13,7 @@ from registry.inspection import Inspector
 from registry.lookups import Lookups
 from registry.package_lists import PackageLists
 from registry.protection import Normalize
+from registry.sections import KeptSections
 from registry.settings import Settings
 from registry.storage import BlobStore
 from registry.usage import Usage
@@ -32,6 +33,7 @@ class Services:
     lookups: Lookups
     package_lists: PackageLists
     documents: Documents
+    sections: KeptSections
     ingest: Ingest
     inspector: Inspector
     usage: Usage

@@ -155,9 +155,11 @@ CREATE TABLE public.package_files (
     core_metadata_sha256 text,
     provenance text,
     facts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 COMMENT ON COLUMN public.package_files.facts IS 'what the format learnt by opening the file';
+COMMENT ON COLUMN public.package_files.revision IS 'moves whenever anything shown of this row changes';
 COMMENT ON COLUMN public.package_files.created_at IS 'the upload time of the simple repository API';
 ALTER TABLE public.package_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.package_files_id_seq
@@ -217,6 +219,7 @@ CREATE TABLE public.packages (
     readme text,
     publish_session text,
     creator_id bigint,
+    revision integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     last_downloaded_at timestamp with time zone,
@@ -225,6 +228,7 @@ CREATE TABLE public.packages (
 COMMENT ON COLUMN public.packages.manifest IS 'JSON text of the format, as it will be served';
 COMMENT ON COLUMN public.packages.abbreviated IS 'the shorter JSON text, where the format has one';
 COMMENT ON COLUMN public.packages.publish_session IS 'what makes a retry of the very same publish recognisable';
+COMMENT ON COLUMN public.packages.revision IS 'moves whenever anything shown of this row changes';
 ALTER TABLE public.packages ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.packages_id_seq
     START WITH 1

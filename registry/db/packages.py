@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+
 from registry.db.connection import Db
 from registry.db.queries import Queries
+from registry.errors import NotFound
 
 SQL = Queries("packages")
 
@@ -57,8 +60,10 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """What a page shows of a file."""
+    """What a page shows of a file; `revision` moves when any of it does."""
 
+    id: int
+    revision: int
     name: str
     version: str
     file_name: str
@@ -75,6 +80,7 @@ class VersionRow:
     """A version with the manifest text that was asked for and its one file."""
 
     id: int
+    revision: int
     project_id: int
     name: str
     version: str
@@ -87,6 +93,14 @@ class VersionRow:
     size: int
     sha1: str
     sha512: str
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the document about a name repeats from one version."""
+
+    manifest: str
+    readme: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,18 +210,41 @@ async def list_names(db: Db, package_type: str, project_ids: Sequence[int]) -> l
     return [NameRow(**row) for row in await db.fetch(SQL.list_names, package_type, project_ids)]
 
 
-async def list_files(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[PageFile]:
-    """The files of a normalised name, in package order."""
+async def list_files(
+    db: Db, package_type: str, name: str, project_ids: Sequence[int], ids: Sequence[int] | None = None
+) -> list[PageFile]:
+    """The files of a normalised name, in package order; of these ids only, where they are given."""
     # By position, in the order of the query's columns: pages of thousands of files are rendered from this.
-    return [PageFile(*row) for row in await db.fetch(SQL.list_files, package_type, name, project_ids)]
+    return [PageFile(*row) for row in await db.fetch(SQL.list_files, package_type, name, project_ids, ids)]
+
+
+async def list_file_marks(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Id and revision of each file of a normalised name, in package order."""
+    return _marks(await db.fetchrow(SQL.list_file_marks, package_type, name, project_ids))
 
 
 async def list_versions(
-    db: Db, package_type: str, name: str, project_ids: Sequence[int], *, abbreviated: bool
+    db: Db,
+    package_type: str,
+    name: str,
+    project_ids: Sequence[int],
+    ids: Sequence[int] | None = None,
+    *,
+    abbreviated: bool,
 ) -> list[VersionRow]:
-    """The versions of a normalised name, in publish order, with their full or abbreviated manifests."""
-    rows = await db.fetch(SQL.list_versions, package_type, name, project_ids, abbreviated)
-    return [VersionRow(**row) for row in rows]
+    """The versions of a normalised name with their full or abbreviated manifests, in publish order."""
+    rows = await db.fetch(SQL.list_versions, package_type, name, project_ids, abbreviated, ids)
+    return [VersionRow(*row) for row in rows]
+
+
+async def list_version_marks(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Id and revision of each version of a normalised name, in publish order."""
+    return _marks(await db.fetchrow(SQL.list_version_marks, package_type, name, project_ids))
+
+
+def _marks(row: asyncpg.Record | None) -> list[tuple[int, int]]:
+    # Two arrays instead of thousands of rows: a quarter of the time.
+    return list(zip(row["ids"] or (), row["revisions"] or (), strict=True)) if row else []
 
 
 async def list_manifests(db: Db, package_ids: Sequence[int]) -> list[VersionRow]:
@@ -378,10 +415,12 @@ async def has_prefix(db: Db, package_type: str, prefix: str, project_ids: Sequen
     return bool(await db.fetchval(SQL.has_prefix, package_type, prefix, project_ids))
 
 
-async def find_readme(db: Db, package_id: int) -> str | None:
-    """The readme of one version."""
-    readme: str | None = await db.fetchval(SQL.find_readme, package_id)
-    return readme
+async def find_front(db: Db, package_id: int) -> Front:
+    """The full manifest and the readme of a version that is here."""
+    row = await db.fetchrow(SQL.find_front, package_id)
+    if row is None:
+        raise NotFound
+    return Front(**row)
 
 
 async def lock_root(tx: Db, root_id: int) -> None:

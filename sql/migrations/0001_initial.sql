@@ -178,6 +178,7 @@ CREATE TABLE packages (
     readme             text,
     publish_session    text,
     creator_id         bigint REFERENCES users ON DELETE SET NULL,
+    revision           integer NOT NULL DEFAULT 1,
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now(),
     last_downloaded_at timestamptz
@@ -189,6 +190,7 @@ CREATE INDEX packages_listing ON packages (project_id, created_at, id) INCLUDE (
 COMMENT ON COLUMN packages.manifest IS 'JSON text of the format, as it will be served';
 COMMENT ON COLUMN packages.abbreviated IS 'the shorter JSON text, where the format has one';
 COMMENT ON COLUMN packages.publish_session IS 'what makes a retry of the very same publish recognisable';
+COMMENT ON COLUMN packages.revision IS 'moves whenever anything shown of this row changes';
 
 CREATE TABLE package_files (
     id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -205,12 +207,14 @@ CREATE TABLE package_files (
     core_metadata_sha256 text,
     provenance           text,
     facts                jsonb NOT NULL DEFAULT '{}',
+    revision             integer NOT NULL DEFAULT 1,
     created_at           timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX package_files_name_key ON package_files (project_id, package_type, normalized_name, file_name);
 CREATE INDEX package_files_package ON package_files (package_id);
 CREATE UNIQUE INDEX package_files_blob_key ON package_files (blob_id);
 COMMENT ON COLUMN package_files.facts IS 'what the format learnt by opening the file';
+COMMENT ON COLUMN package_files.revision IS 'moves whenever anything shown of this row changes';
 COMMENT ON COLUMN package_files.created_at IS 'the upload time of the simple repository API';
 
 -- File names that were deleted: what a policy of immutable names refuses to see again with other bytes.

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import asyncpg
@@ -53,3 +54,17 @@ def test_every_query_has_a_sentence_and_lists_its_columns(topic: str) -> None:
     without_sentence = [block.split()[0] for block in blocks if not block.splitlines()[1].startswith("-- ")]
     with_star = [block.split()[0] for block in blocks if "SELECT *" in block]
     assert ([], []) == (without_sentence, with_star)
+
+
+# Nothing that pages are rendered from.
+NOT_SHOWN = {"touch_downloads"}
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_whoever_updates_a_package_or_file_moves_its_revision(topic: str) -> None:
+    updates = re.compile(r"UPDATE (packages|package_files)\b|INSERT INTO (packages|package_files)\b[^;]*\bDO UPDATE")
+    queries = [query for query in Queries(topic).all.values() if updates.search(query.text)]
+
+    forgetful = {query.name for query in queries if not re.search(r"revision = \w+\.revision \+ 1", query.text)}
+
+    assert forgetful <= NOT_SHOWN

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 
 import orjson
 
+from registry.blocks import Block
 from registry.formats.npm import semver
 from registry.formats.npm.names import Name
+from registry.sections import Sections, join
 
 FULL_TYPE = "application/json"
 ABBREVIATED_TYPE = "application/vnd.npm.install-v1+json"
@@ -56,68 +58,101 @@ class VersionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Packument:
-    """Everything a document about one package is made of.
+class Tarballs:
+    """Where the tarballs of a package are announced.
 
-    `versions` are in publish order, at least one, each version once. `prefix` is the URL of the level that was asked,
-    without a slash at its end (`https://host/api/v4/projects/42/packages/npm`): tarballs are announced below it, as
-    npm 12 installs from nowhere else. `canonical` chooses npm's tarball names over GitLab's. `revision` (`_rev`) must
-    change whenever the document does.
+    `prefix` is the URL of the level that was asked, without a slash at its end
+    (`https://host/api/v4/projects/42/packages/npm`): npm 12 installs from nowhere else. `canonical` chooses npm's names
+    of tarballs over GitLab's.
     """
 
     name: Name
-    versions: Sequence[VersionRow]
+    prefix: str
+    canonical: bool = False
+
+    def url(self, version: str) -> str:
+        """The address of a version's tarball."""
+        return f"{self.prefix}/{self.name.text}/-/{self.name.file_name(version, canonical=self.canonical)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A version as documents list it: `text` under `versions`, `time` under `time`, both with the version as key.
+
+    `package_id` names the row, and nothing shown.
+    """
+
+    package_id: int
+    version: str
+    text: bytes
+    time: bytes
+    created_at: datetime
+    publisher: Person | None
+
+
+@dataclass(frozen=True, slots=True)
+class Packument:
+    """Everything a document about one package is made of.
+
+    `versions` are in publish order, at least one, each version once. `revision` (`_rev`) must change whenever the
+    document does. The full document alone has what follows: `latest`, the manifest of the version tagged so, and its
+    readme.
+    """
+
+    name: Name
+    versions: Sections[Entry]
     tags: Mapping[str, str]
     revision: str
     modified: datetime
-    prefix: str
-    canonical: bool = False
-    maintainers: Sequence[Person] = ()
+    latest: bytes = b"{}"
     readme: str | None = None
 
 
-def full(packument: Packument) -> bytes:
+def entry(tarballs: Tarballs, package_id: int, row: VersionRow, *, abbreviated: bool) -> Entry:
+    """A version for the full or the abbreviated document, from the manifest text meant for that."""
+    text = _object(tarballs, row, {}) if abbreviated else manifest(tarballs, row)
+    key = orjson.dumps(row.version)
+    time = b'%b:"%b"' % (key, iso(row.created_at).encode())
+    return Entry(package_id, row.version, b"%b:%b" % (key, text), time, row.created_at, row.publisher)
+
+
+def full(packument: Packument) -> bytes | tuple[Block, ...]:
     """The document npm, yarn berry and deno read, and every client before it changes something."""
-    tags = _tags(packument)
-    entries = {row.version: orjson.Fragment(manifest(packument, row)) for row in packument.versions}
-    latest = next(row.manifest for row in packument.versions if row.version == tags["latest"])
-    hoisted = orjson.loads(latest)
-    return orjson.dumps(
-        {
-            "_id": packument.name.text,
-            "_rev": packument.revision,
-            "name": packument.name.text,
-            "dist-tags": tags,
-            "versions": entries,
-            "time": _times(packument),
-            "maintainers": [_person(person) for person in packument.maintainers],
-            **{key: hoisted[key] for key in _HOISTED if key in hoisted},
-            "readme": packument.readme or "",
-        }
-    )
+    entries = packument.versions.entries
+    people = {entry.publisher.name: entry.publisher for entry in entries if entry.publisher is not None}
+    hoisted = orjson.loads(packument.latest)
+    head = {
+        "_id": packument.name.text,
+        "_rev": packument.revision,
+        "name": packument.name.text,
+        "dist-tags": _tags(packument, entries),
+    }
+    tail = {
+        "maintainers": [_person(person) for person in people.values()],
+        **{key: hoisted[key] for key in _HOISTED if key in hoisted},
+        "readme": packument.readme or "",
+    }
+    return _document(head, packument, entries, b",%b" % orjson.dumps(tail)[1:])
 
 
-def abbreviated(packument: Packument) -> bytes:
+def abbreviated(packument: Packument) -> bytes | tuple[Block, ...]:
     """The document pnpm, bun and yarn 1 read, with the `time` that spares pnpm a second request."""
-    entries = {row.version: orjson.Fragment(_entry(packument, row, {})) for row in packument.versions}
-    return orjson.dumps(
-        {
-            "name": packument.name.text,
-            "modified": iso(packument.modified),
-            "dist-tags": _tags(packument),
-            "versions": entries,
-            "time": _times(packument),
-        }
-    )
+    entries = packument.versions.entries
+    head = {
+        "name": packument.name.text,
+        "modified": iso(packument.modified),
+        "dist-tags": _tags(packument, entries),
+    }
+    return _document(head, packument, entries, b"}")
 
 
-def manifest(packument: Packument, row: VersionRow) -> bytes:
+def manifest(tarballs: Tarballs, row: VersionRow) -> bytes:
     """The object of one version in the full document, which `GET <name>/<version>` answers alone."""
     extra: dict[str, object] = {}
     if row.publisher is not None:
         publisher = _person(row.publisher)
         extra = {"_npmUser": publisher, "maintainers": [publisher]}
-    return _entry(packument, row, extra)
+    return _object(tarballs, row, extra)
 
 
 def find(versions: Collection[str], tags: Mapping[str, str], version_or_tag: str) -> str | None:
@@ -175,29 +210,32 @@ def _media_range(item: str) -> tuple[str, float]:
     return media, 1.0
 
 
-def _tags(packument: Packument) -> dict[str, str]:
-    return dist_tags({row.version for row in packument.versions}, packument.tags)
+def _document(
+    head: Mapping[str, object], packument: Packument, entries: Sequence[Entry], tail: bytes
+) -> bytes | tuple[Block, ...]:
+    """Head, `versions`, `time` and tail; `tail` closes the document."""
+    span = {"created": iso(min(entry.created_at for entry in entries)), "modified": iso(packument.modified)}
+    times = b",".join((orjson.dumps(span)[:-1], *(entry.time for entry in entries)))
+    start = b'%b,"versions":{' % orjson.dumps(head)[:-1]
+    return join(start, packument.versions, b'},"time":%b}%b' % (times, tail))
 
 
-def _entry(packument: Packument, row: VersionRow, extra: dict[str, object]) -> bytes:
+def _tags(packument: Packument, entries: Iterable[Entry]) -> dict[str, str]:
+    return dist_tags({entry.version for entry in entries}, packument.tags)
+
+
+def _object(tarballs: Tarballs, row: VersionRow, extra: dict[str, object]) -> bytes:
     """A stored object with what depends on the row or the URL put behind its last member."""
-    file_name = packument.name.file_name(row.version, canonical=packument.canonical)
     extra["dist"] = {
         "integrity": row.integrity,
         "shasum": row.shasum,
-        "tarball": f"{packument.prefix}/{packument.name.text}/-/{file_name}",
+        "tarball": tarballs.url(row.version),
         "fileCount": row.file_count,
         "unpackedSize": row.unpacked_size,
     }
     if row.deprecated:
         extra["deprecated"] = row.deprecated
     return b"%b,%b" % (row.manifest[:-1], orjson.dumps(extra)[1:])
-
-
-def _times(packument: Packument) -> dict[str, str]:
-    created = min(row.created_at for row in packument.versions)
-    published = {row.version: iso(row.created_at) for row in packument.versions}
-    return {"created": iso(created), "modified": iso(packument.modified), **published}
 
 
 def _person(person: Person) -> dict[str, str]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import dataclasses
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from aiohttp import web
 
+from registry.blocks import Block
 from registry.db import packages
 from registry.db.connection import Db
 from registry.documents import Page
 from registry.errors import NotFound
 from registry.formats.npm import finding, packument
 from registry.formats.npm.names import Name
-from registry.formats.npm.packument import Packument, Person, VersionRow
+from registry.formats.npm.packument import Packument, Person, Tarballs, VersionRow
 from registry.lookups import Serials
+from registry.sections import Mark, Sections
 from registry.server import responses
 from registry.server.context import Context
 
@@ -35,13 +37,8 @@ async def document(context: Context) -> web.StreamResponse:
     abbreviated = wants_abbreviated(context.request)
 
     async def render() -> Page:
-        found = await _load(context, name, abbreviated=abbreviated)
-
-        def join() -> bytes:
-            whole = _packument(context, name, serials, found)
-            return packument.abbreviated(whole) if abbreviated else packument.full(whole)
-
-        body = await asyncio.to_thread(join) if len(found.rows) > _WORTH_A_THREAD else join()
+        found = await _load(context, name, serials, abbreviated=abbreviated)
+        body = packument.abbreviated(found) if abbreviated else packument.full(found)
         return _page(body, packument.ABBREVIATED_TYPE if abbreviated else packument.FULL_TYPE, found.modified)
 
     return await responses.document(context, _key(context, name, serials, abbreviated), render)
@@ -62,9 +59,9 @@ async def manifest(context: Context) -> web.StreamResponse:
             if version is None:
                 raise NotFound("404 Package Not Found")
             rows = await packages.list_manifests(db, [ids[version]])
-            found = _Found(rows, {}, await _modified(db, context, name), None)
-        whole = _packument(context, name, serials, found)
-        return _page(packument.manifest(whole, whole.versions[0]), packument.FULL_TYPE, found.modified)
+            modified = await _modified(db, context, name)
+        body = packument.manifest(_tarballs(context, name), version_row(rows[0]))
+        return _page(body, packument.FULL_TYPE, modified)
 
     return await responses.document(context, (_key(context, name, serials, "manifest"), wanted), render)
 
@@ -107,45 +104,71 @@ def version_row(row: packages.VersionRow) -> VersionRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What the database holds for a document; `tags` are versions by tag."""
-
-    rows: list[packages.VersionRow]
-    tags: dict[str, str]
-    modified: datetime
-    readme: str | None
-
-
-async def _load(context: Context, name: Name, *, abbreviated: bool) -> _Found:
-    """Everything about a name that the caller may read here. Of a version in two projects the newer one counts."""
-    projects = context.target.projects
+async def _load(context: Context, name: Name, serials: Serials, *, abbreviated: bool) -> Packument:
+    """Everything about a name that the caller may read here."""
     async with context.services.db.snapshot() as db:
-        found = await packages.list_versions(db, "npm", name.text, projects, abbreviated=abbreviated)
-        rows = {row.version: row for row in found}
-        if not rows:
+        versions = await _versions(db, context, name, serials, abbreviated=abbreviated)
+        ids = {entry.version: entry.package_id for entry in versions.entries}
+        if not ids:
             raise NotFound("404 Packages Not Found")
         tags = await _tags(db, context, name)
-        modified = await _modified(db, context, name)
-        latest = rows[packument.dist_tags(rows, tags)["latest"]]
-        readme = None if abbreviated else await packages.find_readme(db, latest.id)
-    return _Found([row for row in found if rows[row.version] is row], tags, modified, readme)
+        found = Packument(
+            name=name,
+            versions=versions,
+            tags=tags,
+            revision=packument.revision(serial for _, serial in serials.pairs),
+            modified=await _modified(db, context, name),
+        )
+        if abbreviated:
+            return found
+        latest = await packages.find_front(db, ids[packument.dist_tags(ids, tags)["latest"]])
+    return dataclasses.replace(found, latest=latest.manifest.encode(), readme=latest.readme)
 
 
-def _packument(context: Context, name: Name, serials: Serials, found: _Found) -> Packument:
-    versions = [version_row(row) for row in found.rows]
-    people = {row.publisher.name: row.publisher for row in versions if row.publisher is not None}
-    return Packument(
-        name=name,
-        versions=versions,
-        tags=found.tags,
-        revision=packument.revision(serial for _, serial in serials.pairs),
-        modified=found.modified,
-        prefix=context.base_url,
-        canonical=context.services.settings.npm_tarball_names == "canonical",
-        maintainers=tuple(people.values()),
-        readme=found.readme,
-    )
+async def _versions(
+    db: Db, context: Context, name: Name, serials: Serials, *, abbreviated: bool
+) -> Sections[packument.Entry]:
+    """The versions, those rendered anew that were not here at their revision when this was asked last."""
+    services = context.services
+    projects = [project for project, _ in serials.pairs]
+    key = ("npm", abbreviated, context.base_url, name.text, context.target.projects, services.changes.history)
+    old = services.sections.find(key)
+    if old is None:
+        old = Sections()
+        rows = await packages.list_versions(db, "npm", name.text, projects, None, abbreviated=abbreviated)
+        marks = [(row.id, row.revision) for row in rows]
+    else:
+        marks = await packages.list_version_marks(db, "npm", name.text, projects)
+        missing = old.missing(marks)
+        rows = (
+            await packages.list_versions(db, "npm", name.text, projects, missing, abbreviated=abbreviated)
+            if missing
+            else []
+        )
+    tarballs = _tarballs(context, name)
+
+    def renew() -> Sections[packument.Entry]:
+        fresh = {row.id: packument.entry(tarballs, row.id, version_row(row), abbreviated=abbreviated) for row in rows}
+        return _newest(old.renewed(marks, fresh), marks)
+
+    sections = await asyncio.to_thread(renew) if len(rows) > _WORTH_A_THREAD else renew()
+    services.sections.keep(key, sections)
+    return sections
+
+
+def _newest(sections: Sections[packument.Entry], marks: list[Mark]) -> Sections[packument.Entry]:
+    """Of a version in two projects the newer one counts."""
+    entries = sections.entries
+    newest = {entry.version: entry.package_id for entry in entries}
+    if len(newest) == len(entries):
+        return sections
+    counting = set(newest.values())
+    return sections.renewed([mark for mark in marks if mark[0] in counting], {})
+
+
+def _tarballs(context: Context, name: Name) -> Tarballs:
+    canonical = context.services.settings.npm_tarball_names == "canonical"
+    return Tarballs(name, context.base_url, canonical=canonical)
 
 
 async def _pointers(db: Db, context: Context, name: Name) -> tuple[dict[str, int], dict[str, str]]:
@@ -171,6 +194,6 @@ def _key(context: Context, name: Name, serials: Serials, variant: object) -> tup
     return ("npm", variant, context.base_url, name.text, serials.pairs)
 
 
-def _page(body: bytes, media_type: str, modified: datetime) -> Page:
+def _page(body: bytes | tuple[Block, ...], media_type: str, modified: datetime) -> Page:
     """Last-Modified is for the client's information: all that send it back send If-None-Match, which outranks it."""
     return Page(body, media_type, (_VARY, ("Last-Modified", format_datetime(modified.astimezone(UTC), usegmt=True))))

@@ -7,6 +7,7 @@ import re
 import aiohttp_jinja2
 from aiohttp import web
 
+from registry.blocks import Block
 from registry.db import packages
 from registry.documents import Page
 from registry.errors import NotFound, RegistryError
@@ -15,6 +16,8 @@ from registry.formats.pypi.names import normalize
 from registry.formats.pypi.negotiation import Representation, negotiate
 from registry.formats.pypi.publication import BadParameters
 from registry.formats.pypi.simple import SimpleFile, SimpleProject
+from registry.lookups import Serials
+from registry.sections import Sections
 from registry.server import responses
 from registry.server.context import Context
 from registry.upstream import PUBLIC, forwards
@@ -59,15 +62,37 @@ async def project(context: Context) -> web.StreamResponse:
         return await _forward(context, asked, name)
 
     async def render() -> Page:
-        rows = await packages.list_files(services.db, "pypi", name, context.target.projects)
-        files = [_simple_file(context.base_url, row) for row in rows]
+        files = await _files(context, name, serials)
+        entries = files.entries
         if representation is Representation.JSON:
-            return _page(simple.project_json(name, files, [row.version for row in rows]), representation)
-        title = rows[0].name if rows else name
-        return _html(context, simple.page_context(title, simple.file_anchors(files)), representation)
+            return _page(simple.project_json(name, files, (entry.version for entry in entries)), representation)
+        title = entries[0].name if entries else name
+        anchors = simple.file_anchors(entry.file for entry in entries)
+        return _html(context, simple.page_context(title, anchors), representation)
 
     key = ("pypi", "project", representation, context.base_url, name, serials.pairs)
     return await responses.document(context, key, render)
+
+
+async def _files(context: Context, name: str, serials: Serials) -> Sections[simple.Entry]:
+    """The files of a name, those rendered anew that were not here at their revision when this was asked last."""
+    services = context.services
+    projects = [project for project, _ in serials.pairs]
+    key = ("pypi", context.base_url, name, context.target.projects, services.changes.history)
+    old = services.sections.find(key)
+    if old is None:
+        old = Sections()
+        rows = await packages.list_files(services.db, "pypi", name, projects)
+        marks = [(row.id, row.revision) for row in rows]
+    else:
+        async with services.db.snapshot() as db:
+            marks = await packages.list_file_marks(db, "pypi", name, projects)
+            missing = old.missing(marks)
+            rows = await packages.list_files(db, "pypi", name, projects, missing) if missing else []
+    fresh = {row.id: simple.entry(_simple_file(context.base_url, row), row.name, row.version) for row in rows}
+    sections = old.renewed(marks, fresh)
+    services.sections.keep(key, sections)
+    return sections
 
 
 async def _forward(context: Context, asked: str, name: str) -> web.StreamResponse:
@@ -117,6 +142,8 @@ def _html(context: Context, values: dict[str, object], representation: Represent
     return _page(text.encode(), representation, responses.html_headers())
 
 
-def _page(body: bytes, representation: Representation, more: tuple[tuple[str, str], ...] = ()) -> Page:
+def _page(
+    body: bytes | tuple[Block, ...], representation: Representation, more: tuple[tuple[str, str], ...] = ()
+) -> Page:
     vary = ("Vary", "Accept, Accept-Encoding, Authorization")
     return Page(body, representation.content_type, (vary, *more))

@@ -1,12 +1,13 @@
 """Simple pages: the project and index pages of the simple repository API (PEP 503, 592, 629, 658, 691, 700, 714).
 
-JSON is rendered whole. HTML is a template with the page's skeleton around one block of anchors made here, because a
-template loop over a thousand files costs twenty times as much; so every value is escaped here, too.
+JSON is joined from entries that are rendered once each. HTML is a template with the page's skeleton around one block of
+anchors made here, because a template loop over a thousand files costs twenty times as much; so every value is escaped
+here, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -14,6 +15,9 @@ from urllib.parse import quote
 
 import orjson
 from markupsafe import Markup
+
+from registry.blocks import Block
+from registry.sections import Sections, join
 
 API_VERSION = "1.1"
 TEMPLATE = "pypi/simple.html"
@@ -39,6 +43,16 @@ class SimpleFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in a project page; `text` is its JSON object."""
+
+    text: bytes
+    file: SimpleFile
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class SimpleProject:
     """A project as the index lists it: `name` is shown, `normalized_name` addresses it."""
 
@@ -61,19 +75,21 @@ def project_url(base: str, normalized_name: str) -> str:
     return f"{base}/simple/{quote(normalized_name, safe='')}"
 
 
+def entry(file: SimpleFile, name: str, version: str) -> Entry:
+    """A file as the JSON page lists it. `name` is the one its release was published under."""
+    return Entry(orjson.dumps(_file_json(file), option=orjson.OPT_UTC_Z), file, name, version)
+
+
 def project_json(
-    normalized_name: str, files: Iterable[SimpleFile], versions: Sequence[str], *, api_version: str = API_VERSION
-) -> bytes:
+    normalized_name: str, files: Sections[Entry], versions: Iterable[str], *, api_version: str = API_VERSION
+) -> bytes | tuple[Block, ...]:
     """A project page as JSON. `versions` covers every file, and may hold versions without files (PEP 700)."""
-    return orjson.dumps(
-        {
-            "meta": {"api-version": api_version},
-            "name": normalized_name,
-            "versions": list(dict.fromkeys(versions)),
-            "files": [_file_json(file) for file in files],
-        },
-        option=orjson.OPT_UTC_Z,
-    )
+    head = {
+        "meta": {"api-version": api_version},
+        "name": normalized_name,
+        "versions": list(dict.fromkeys(versions)),
+    }
+    return join(b'%b,"files":[' % orjson.dumps(head)[:-1], files, b"]}")
 
 
 def index_json(projects: Iterable[SimpleProject], *, api_version: str = API_VERSION) -> bytes:

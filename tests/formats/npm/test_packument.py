@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from registry.blocks import Block, identity
 from registry.formats.npm import names, packument
-from registry.formats.npm.packument import Packument, Person, VersionRow
+from registry.formats.npm.packument import Packument, Person, Tarballs, VersionRow
+from registry.sections import Sections
 
 PREFIX = "https://packages.test/api/v4/projects/42/packages/npm"
 FIRST = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -31,18 +34,35 @@ def row(version: str, created_at: datetime = FIRST, **facts: Any) -> VersionRow:
     return dataclasses.replace(found, **facts)
 
 
-def a_packument(**facts: Any) -> Packument:
+TARBALLS = Tarballs(names.parse("@acme/widget"), PREFIX)
+VERSIONS = (row("1.0.0", publisher=ADA), row("2.0.0-rc.1", SECOND, publisher=Person("bob"), deprecated='use "1"'))
+
+
+def a_packument(
+    versions: Sequence[VersionRow] = VERSIONS,
+    *,
+    abbreviated: bool = False,
+    tarballs: Tarballs = TARBALLS,
+    **facts: Any,
+) -> Packument:
+    entries = {
+        number: packument.entry(tarballs, number, one, abbreviated=abbreviated)
+        for number, one in enumerate(versions, 1)
+    }
     found = Packument(
         name=names.parse("@acme/widget"),
-        versions=[row("1.0.0", publisher=ADA), row("2.0.0-rc.1", SECOND, deprecated='use "1"')],
+        versions=Sections[packument.Entry]().renewed([(number, 1) for number in entries], entries),
         tags={"latest": "1.0.0", "next": "2.0.0-rc.1", "gone": "9.9.9"},
         revision="17",
         modified=MODIFIED,
-        prefix=PREFIX,
-        maintainers=[ADA, Person("bob")],
+        latest=versions[0].manifest,
         readme="# Widget",
     )
     return dataclasses.replace(found, **facts)
+
+
+def read(document: bytes | tuple[Block, ...]) -> Any:
+    return json.loads(document if isinstance(document, bytes) else identity(document))
 
 
 def dist(version: str) -> dict[str, object]:
@@ -86,6 +106,8 @@ def test_the_full_document() -> None:
                 "description": "Widget 2.0.0-rc.1 ü",
                 "license": "MIT",
                 "_id": "@acme/widget@2.0.0-rc.1",
+                "_npmUser": {"name": "bob"},
+                "maintainers": [{"name": "bob"}],
                 "dist": dist("2.0.0-rc.1"),
                 "deprecated": 'use "1"',
             },
@@ -95,13 +117,13 @@ def test_the_full_document() -> None:
         "description": "Widget 1.0.0 ü",
         "license": "MIT",
         "readme": "# Widget",
-    } == json.loads(packument.full(a_packument()))
+    } == read(packument.full(a_packument()))
 
 
 def test_the_abbreviated_document_holds_the_times_too() -> None:
     short = [
         dataclasses.replace(one, manifest=json.dumps({"name": "@acme/widget", "version": one.version}).encode())
-        for one in a_packument().versions
+        for one in VERSIONS
     ]
     assert {
         "name": "@acme/widget",
@@ -117,31 +139,30 @@ def test_the_abbreviated_document_holds_the_times_too() -> None:
             },
         },
         "time": TIME,
-    } == json.loads(packument.abbreviated(a_packument(versions=short)))
+    } == read(packument.abbreviated(a_packument(short, abbreviated=True)))
 
 
 def test_versions_are_in_publish_order() -> None:
     versions = [row("2.0.0"), row("1.0.0"), row("10.0.0")]
 
     for render in (packument.full, packument.abbreviated):
-        assert ["2.0.0", "1.0.0", "10.0.0"] == list(json.loads(render(a_packument(versions=versions)))["versions"])
+        assert ["2.0.0", "1.0.0", "10.0.0"] == list(read(render(a_packument(versions)))["versions"])
 
 
 @pytest.mark.parametrize(("canonical", "file_name"), [(False, "@acme/widget-1.0.0.tgz"), (True, "widget-1.0.0.tgz")])
 def test_tarballs_are_announced_under_the_prefix_that_was_asked(*, canonical: bool, file_name: str) -> None:
     prefix = "http://127.0.0.1:8080/api/v4/groups/7/-/packages/npm"
-    found = a_packument(prefix=prefix, canonical=canonical)
+    found = a_packument(tarballs=dataclasses.replace(TARBALLS, prefix=prefix, canonical=canonical))
 
     for render in (packument.full, packument.abbreviated):
-        tarball = json.loads(render(found))["versions"]["1.0.0"]["dist"]["tarball"]
+        tarball = read(render(found))["versions"]["1.0.0"]["dist"]["tarball"]
         assert f"{prefix}/@acme/widget/-/{file_name}" == tarball
 
 
 def test_one_version_alone_equals_its_entry_in_the_document() -> None:
-    found = a_packument()
-    entries = json.loads(packument.full(found))["versions"]
+    entries = read(packument.full(a_packument()))["versions"]
 
-    assert entries == {row.version: json.loads(packument.manifest(found, row)) for row in found.versions}
+    assert entries == {one.version: json.loads(packument.manifest(TARBALLS, one)) for one in VERSIONS}
 
 
 @pytest.mark.parametrize(
@@ -149,17 +170,13 @@ def test_one_version_alone_equals_its_entry_in_the_document() -> None:
     [("1.0.0", "1.0.0"), ("latest", "1.0.0"), ("next", "2.0.0-rc.1"), ("gone", None), ("3.0.0", None), ("", None)],
 )
 def test_a_version_is_found_by_number_or_tag(asked: str, version: str | None) -> None:
-    found = a_packument()
-
-    assert version == packument.find({row.version for row in found.versions}, found.tags, asked)
+    assert version == packument.find({one.version for one in VERSIONS}, a_packument().tags, asked)
 
 
 @pytest.mark.parametrize("tags", [{}, {"latest": "9.9.9"}, {"next": "1.0.0"}])
 def test_latest_falls_back_to_the_highest_version(tags: dict[str, str]) -> None:
-    found = json.loads(packument.full(a_packument(tags=tags)))
-
-    assert "2.0.0-rc.1" == found["dist-tags"]["latest"]
-    assert "Widget 2.0.0-rc.1 ü" == found["description"]
+    for render in (packument.full, packument.abbreviated):
+        assert "2.0.0-rc.1" == read(render(a_packument(tags=tags)))["dist-tags"]["latest"]
 
 
 def test_the_tags_alone_are_a_flat_object_of_what_is_there() -> None:
@@ -179,7 +196,7 @@ def test_what_the_latest_version_says_is_repeated_at_the_top() -> None:
         "contributors": [],
         "readmeFilename": "README.md",
     }
-    found = json.loads(packument.full(a_packument(versions=[row("1.0.0", manifest=json.dumps(said).encode())])))
+    found = read(packument.full(a_packument([row("1.0.0", manifest=json.dumps(said).encode())])))
 
     assert said == {key: found[key] for key in said}
 

@@ -1,0 +1,148 @@
+"""Sections: the entries of a large page, rendered once each and compressed together in blocks that outlive a change.
+
+A page of thousands of versions changes by one of them. Its entries are kept with the revision of the row each was
+rendered from, so a publish renders one entry, and only the section around it is compressed and hashed again. Where one
+section ends and the next begins depends on the ids alone: every replica makes the same blocks, whatever it had before.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from registry.blocks import Block
+
+# Id of a row, and its revision: what an entry was rendered from.
+Mark = tuple[int, int]
+
+# A section ends behind about one id of this many: some 30 to 100 KB, which deflate no worse than the whole.
+_AVERAGE = 64
+# Multiplied by this (2^32 divided by the golden ratio), ids of any regular pattern fall everywhere in 32 bits.
+_SPREAD = 0x9E3779B1
+_WORD = 0xFFFFFFFF
+# A smaller page is one block: it deflates better, and there is little to gain.
+_SMALL = 96 * 1024
+# What an entry and a section cost beside their texts, about.
+_OVERHEAD = 300
+
+
+class Entry(Protocol):
+    """What is listed; `text` is how, without the comma behind it."""
+
+    @property
+    def text(self) -> bytes:
+        """The bytes of the entry in the page."""
+
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Section(Generic[E]):
+    marks: tuple[Mark, ...]
+    entries: tuple[E, ...]
+    lead: bytes
+    block: Block
+
+
+class Sections(Generic[E]):
+    """The entries of one page, in order. Immutable."""
+
+    def __init__(self, sections: Iterable[_Section[E]] = ()) -> None:
+        self._sections = tuple(sections)
+
+    @property
+    def entries(self) -> list[E]:
+        """All entries."""
+        return [entry for section in self._sections for entry in section.entries]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The texts of the entries, with commas between them."""
+        return tuple(section.block for section in self._sections)
+
+    @property
+    def size(self) -> int:
+        """About the bytes that are kept: a text as such, in its block, and compressed."""
+        texts = sum(len(section.block.raw) for section in self._sections)
+        return 5 * texts // 2 + _OVERHEAD * sum(len(section.marks) + 1 for section in self._sections)
+
+    def missing(self, marks: Sequence[Mark]) -> list[int]:
+        """The ids of which no entry of that revision is here."""
+        return [number for number, revision in self._unknown(marks)[0]]
+
+    def renewed(self, marks: Sequence[Mark], fresh: Mapping[int, E]) -> Sections[E]:
+        """The page of these marks, in their order; `fresh` holds at least the entries that are `missing`."""
+        known = self._unknown(marks)[1]
+        kept = {section.marks: section for section in self._sections}
+        made: list[_Section[E]] = []
+        for part in _cut(marks):
+            lead = b"," if made else b""
+            section = kept.get(part)
+            if section is None or section.lead != lead:
+                entries = section.entries if section else tuple(known.get(mark) or fresh[mark[0]] for mark in part)
+                section = _Section(part, entries, lead, Block(lead + b",".join(entry.text for entry in entries)))
+            made.append(section)
+        return Sections(made)
+
+    def _unknown(self, marks: Sequence[Mark]) -> tuple[list[Mark], dict[Mark, E]]:
+        """The marks without an entry; and the entries of all sections that are not wanted as they are."""
+        kept = {section.marks for section in self._sections}
+        parts = _cut(marks)
+        asked = [mark for part in parts if part not in kept for mark in part]
+        wanted = set(parts)
+        known = {
+            mark: entry
+            for section in self._sections
+            if section.marks not in wanted
+            for mark, entry in zip(section.marks, section.entries, strict=True)
+        }
+        return [mark for mark in asked if mark not in known], known
+
+
+def join(head: bytes, sections: Sections[E], tail: bytes) -> bytes | tuple[Block, ...]:
+    """A page: the bytes of a small one, the blocks of a large one."""
+    blocks = sections.blocks
+    size = len(head) + len(tail) + sum(len(block.raw) for block in blocks)
+    if size <= _SMALL:
+        return b"".join((head, *(block.raw for block in blocks), tail))
+    return (Block(head), *blocks, Block(tail))
+
+
+def _cut(marks: Sequence[Mark]) -> list[tuple[Mark, ...]]:
+    ends = [
+        place
+        for place, (number, _) in enumerate(marks, 1)
+        if (number * _SPREAD & _WORD) < (_WORD + 1) // _AVERAGE or place == len(marks)
+    ]
+    return [tuple(marks[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+class KeptSections:
+    """The sections of pages of late, bounded by bytes. A key names all that entries depend on beside their rows."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._pages: OrderedDict[Hashable, Sections[Any]] = OrderedDict()
+
+    def find(self, key: Hashable) -> Sections[Any] | None:
+        """The sections a page was last made of."""
+        return self._pages.get(key)
+
+    def keep(self, key: Hashable, sections: Sections[Any]) -> None:
+        """Remember what a page is made of now. One that is larger than half the limit is not kept."""
+        self._drop(key)
+        if sections.size > self._limit // 2:
+            return
+        self._pages[key] = sections
+        self._size += sections.size
+        while self._size > self._limit:
+            self._drop(next(iter(self._pages)))
+
+    def _drop(self, key: Hashable) -> None:
+        old = self._pages.pop(key, None)
+        if old is not None:
+            self._size -= old.size

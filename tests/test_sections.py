@@ -1,0 +1,105 @@
+"""Sections: whatever changes, the page is the one that would be rendered from nothing, and little of it is new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.blocks import Block, digest, identity
+from registry.sections import KeptSections, Mark, Sections, join
+
+
+@dataclass(frozen=True)
+class Line:
+    text: bytes
+
+
+def line(mark: Mark, size: int = 0) -> Line:
+    return Line(orjson.dumps([*mark, "x" * size]))
+
+
+def lines(marks: list[Mark], size: int = 0) -> dict[int, Line]:
+    return {mark[0]: line(mark, size) for mark in marks}
+
+
+def fresh(marks: list[Mark], size: int = 0) -> Sections[Line]:
+    return Sections[Line]().renewed(marks, lines(marks, size))
+
+
+def body(sections: Sections[Line]) -> bytes:
+    page = join(b"[", sections, b"]")
+    return page if isinstance(page, bytes) else identity(page)
+
+
+states = st.dictionaries(st.integers(1, 2**40) | st.integers(1, 400), st.integers(1, 3), max_size=300).map(
+    lambda state: sorted(state.items())
+)
+
+
+@given(st.lists(states, min_size=1, max_size=5))
+def test_any_change_gives_the_page_and_the_blocks_that_no_history_gives(history: list[list[Mark]]) -> None:
+    sections = Sections[Line]()
+    for marks in history:
+        missing = set(sections.missing(marks))
+        sections = sections.renewed(marks, lines([mark for mark in marks if mark[0] in missing]))
+
+        assert sections.entries == [line(mark) for mark in marks]
+        assert body(sections) == orjson.dumps([[*mark, ""] for mark in marks])
+        assert digest(sections.blocks) == digest(fresh(marks).blocks)
+        assert sections.missing(marks) == []
+
+
+def test_only_what_is_new_or_changed_is_asked_for() -> None:
+    before = [(number, 1) for number in range(1, 1001)]
+
+    after = [(number, 2 if number == 500 else 1) for number in range(1, 1002)]
+
+    assert fresh(before).missing(after) == [500, 1001]
+
+
+def test_a_publish_into_a_thousand_entries_makes_one_block_anew() -> None:
+    before = fresh([(number, 1) for number in range(1, 1001)])
+    compressed = [block.deflated() for block in before.blocks]
+
+    after = before.renewed([(number, 1) for number in range(1, 1002)], lines([(1001, 1)]))
+
+    assert len(before.blocks) > 10
+    assert after.blocks[: len(before.blocks) - 1] == before.blocks[:-1]
+    assert [block.deflated() for block in after.blocks][: len(before.blocks) - 1] == compressed[:-1]
+    assert len(after.blocks) - len(before.blocks) in {0, 1}
+
+
+def test_the_first_block_of_a_page_has_no_comma_in_front() -> None:
+    whole = [(number, 1) for number in range(1, 301)]
+    before = fresh(whole)
+    behind_the_first = whole[len(orjson.loads(b"[%b]" % before.blocks[0].raw)) :]
+
+    after = before.renewed(behind_the_first, {})
+
+    assert body(after) == orjson.dumps([[*mark, ""] for mark in behind_the_first])
+
+
+def test_a_small_page_is_one_piece_and_a_large_one_blocks() -> None:
+    marks = [(number, 1) for number in range(1, 201)]
+
+    assert isinstance(join(b"[", fresh(marks), b"]"), bytes)
+    page = join(b"[", fresh(marks, 1000), b"]")
+    assert isinstance(page, tuple)
+    assert [block.raw for block in (page[0], page[-1])] == [b"[", b"]"]
+    assert all(isinstance(block, Block) for block in page)
+
+
+def test_pages_are_kept_up_to_a_limit_the_oldest_going_first() -> None:
+    page = fresh([(number, 1) for number in range(100)], 100)
+    kept = KeptSections(limit=page.size * 2)
+
+    for key in ("first", "second", "third"):
+        kept.keep(key, page)
+
+    assert [kept.find(key) for key in ("first", "second", "third")] == [None, page, page]
+    kept.keep("second", page)
+    kept.keep("large", fresh([(number, 1) for number in range(1000)], 100))
+    assert [kept.find(key) for key in ("second", "third", "large")] == [page, page, None]
