@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import asyncpg
 
@@ -31,8 +32,11 @@ Forget = Callable[[Sequence[tuple[str, str]] | None], None]
 class Changes:
     """The follower. `forget` is called with what moved, as (kind, key) pairs, or with None for everything.
 
-    `history` is another number once the database was seen to be restored to an earlier state: serials start again from
-    there and no longer tell old content from new.
+    `history` is another number once the database may have been restored to an earlier state: serials start again from
+    there and no longer tell old content from new. That is so when the log's number fell, and, because it may have
+    caught up since the last poll, whenever the server was started (a restored data directory, a failover) or the
+    log's table or database was made anew (a restored dump). Asked with every poll, not at connecting, so a pooler in
+    between hides nothing. What goes unnoticed is a log put back by UPDATE and DELETE in place that catches up at once.
     """
 
     def __init__(self, db: Database, forget: Forget, *, stale_seconds: float) -> None:
@@ -45,6 +49,7 @@ class Changes:
         self._away = False
         self._fresh_at = -math.inf
         self._seen: int | None = None
+        self._incarnation: tuple[datetime, str] | None = None
         self.history = 0
 
     @property
@@ -122,12 +127,15 @@ class Changes:
 
     def _take_note(self, rows: Sequence[asyncpg.Record], seen: int) -> None:
         head, trimmed = rows[0]["head"], rows[0]["trimmed"]
-        if head == seen:
+        incarnation = (rows[0]["started"], rows[0]["place"])
+        restored = head < seen or self._incarnation not in {incarnation, None}
+        self._incarnation = incarnation
+        if head == seen and not restored:
             return
-        if head < seen:
+        if restored:
             self.history += 1
-        if trimmed > seen or head < seen:
-            # Too far behind, or the database was restored to an earlier state.
+        if trimmed > seen or restored:
+            # Too far behind, or in another history.
             self._forget(None)
         else:
             self._forget([(row["kind"], row["key"]) for row in rows if row["number"] is not None])

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
+import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -15,6 +20,8 @@ from registry.changes import Changes
 from registry.db import changes
 from registry.db.changes import Change
 from registry.db.connection import Database, open_database
+from registry.db.migrate import migrate
+from registry.embedded import EmbeddedPostgres
 from registry.errors import Unavailable
 from tests.outages import Outage, proxied
 
@@ -312,6 +319,72 @@ async def test_a_database_restored_to_an_earlier_state_is_another_history(writer
     await record(writer, ("name", "pypi:b"))
     await reader.changes.barrier()
     assert [("name", "pypi:b")] == reader.forgotten[-1]
+
+
+async def test_a_restored_dump_that_caught_up_between_two_polls_is_another_history(
+    writer: Database, reader: Reader
+) -> None:
+    for _ in range(3):
+        await record(writer, ("name", "pypi:a"))
+    await reader.changes.barrier()
+    reader.forgotten.clear()
+    # As pg_restore --clean does.
+    async with writer.transaction() as tx:
+        await tx.execute("ALTER TABLE change_head RENAME TO dumped")
+        await tx.execute("CREATE TABLE change_head (LIKE dumped INCLUDING ALL)")
+        await tx.execute("DROP TABLE dumped")
+        await tx.execute("INSERT INTO change_head (number) VALUES (1)")
+        await tx.execute("DELETE FROM changes WHERE number > 1")
+    for _ in range(2):
+        await record(writer, ("name", "pypi:b"))
+    await reader.changes.barrier()
+    assert ([None], 3, 1) == (reader.forgotten, reader.changes.seen, reader.changes.history)
+    await reader.changes.barrier()
+    assert ([None], 1) == (reader.forgotten, reader.changes.history)
+
+
+def back_up(home: Path) -> None:
+    # With owners and modes, which the server insists on.
+    subprocess.run(["cp", "-a", home / "cluster", home / "backup"], check=True)
+
+
+def restore(home: Path) -> None:
+    shutil.rmtree(home / "cluster")
+    (home / "backup").rename(home / "cluster")
+
+
+@pytest.fixture
+def postgres_home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory) / "data"
+
+
+async def test_a_restored_data_directory_that_caught_up_between_two_polls_is_another_history(
+    postgres_home: Path,
+) -> None:
+    home = postgres_home
+    with EmbeddedPostgres.start(home, unsafe_fast=True) as server:
+        await migrate(server.url)
+    back_up(home)
+    with EmbeddedPostgres.start(home, unsafe_fast=True) as server:
+        # The socket is another one after a restart, this link to its directory is not.
+        url = server.url.partition("?")[0] + f"?host={quote(str(home / 'sockets'))}&port=5432"
+        db = await open_database(url, pool_size=2)
+        await record(db, ("name", "pypi:a"))
+        reader = Reader(db)
+        await reader.start()
+    restore(home)
+    with EmbeddedPostgres.start(home, unsafe_fast=True):
+        other = await open_database(url, pool_size=2)
+        await record(other, ("name", "pypi:b"))
+        assert await passes(reader)
+        await recovered(reader)
+        assert await passes(reader, write=True)
+        assert ([None], 1, 1) == (reader.forgotten, reader.changes.seen, reader.changes.history)
+        await reader.changes.close()
+        await other.close()
+        await db.close()
 
 
 async def test_closing_leaves_nobody_waiting(reader: Reader, outage: Outage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import asyncpg
@@ -27,10 +27,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """A row of a poll; number, kind and key are null together."""
+    """A row of a poll; number, kind and key are null together.
+
+    `started` is when the server was started. `place` is the file that holds the counter, below the server's data
+    directory: it names the database and the table, and is another one once either was made anew or truncated.
+    """
 
     head: int
     trimmed: int
+    started: datetime
+    place: str
     number: int | None
     kind: str | None
     key: str | None

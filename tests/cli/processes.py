@@ -92,12 +92,12 @@ class Serving:
 
 @contextlib.contextmanager
 def serving(directory: Path, *arguments: str, wait: bool = True, **settings: str) -> Iterator[Serving]:
-    """A `registry serve` on a free port, killed at the end of the block if it still runs."""
+    """A `registry serve`, on a free port unless told, killed at the end of the block if it still runs."""
     command = [sys.executable, "-m", "registry", "serve", *arguments]
     directory.mkdir(exist_ok=True)
     with (directory / "stdout").open("wb") as stdout, (directory / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
-            command, cwd=REPOSITORY, env=environment(port="0", **settings), stdout=stdout, stderr=stderr
+            command, cwd=REPOSITORY, env=environment(**{"port": "0", **settings}), stdout=stdout, stderr=stderr
         )
     running = Serving(process, directory)
     try:
