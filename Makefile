@@ -11,7 +11,7 @@ help:
 	@echo "make serve   run the registry on this machine, with its own Postgres and object store"
 	@echo "make test    run the whole test suite, real package clients included"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   measure against bare aiohttp and the peers"
+	@echo "make bench   measure against bare aiohttp, nginx and the peers"
 	@echo "make lock    renew the lock files"
 
 serve: $(VENV)/.serve
@@ -27,6 +27,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 bench: $(VENV)/.test
+	@$(BIN)/python tests/clients/toolbox.py
 	$(BIN)/python -m tests.bench
 
 # What it takes to run, and besides that what it takes to test; a changed lock renews the environment.

@@ -7,21 +7,13 @@ first request for a page after a package of the project was deleted, when nothin
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
 import statistics
-import tempfile
-import time
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from registry.db.connection import open_database
-from registry.db.migrate import migrate
-from registry.embedded import EmbeddedPostgres
-from tests.bench import seed
-from tests.bench.measuring import Measurement
-from tests.bench.reads import registry
+from tests.bench import processes, seed
+from tests.bench.clients import Connection
+from tests.bench.measuring import RATIO, Measurement
 
 PACKAGES, PER_PAGE, ROUNDS, CHANGES = 100_000, 50, 100, 5
 LAST = PACKAGES // PER_PAGE
@@ -38,21 +30,16 @@ LEVEL = 1.25
 
 
 class Client:
-    """One kept connection."""
+    """One kept connection that speaks to the management API."""
 
-    def __init__(self, url: str) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    def __init__(self, port: int) -> None:
+        self._connection = Connection(port)
 
     def ask(self, method: str, path: str) -> tuple[float, Any]:
         """Milliseconds, and the JSON of the answer."""
-        started = time.perf_counter()
-        self._connection.request(method, path, headers={"PRIVATE-TOKEN": seed.TOKEN})
-        with self._connection.getresponse() as response:
-            body = response.read()
-        elapsed = (time.perf_counter() - started) * 1000
-        if response.status not in {200, 204}:
-            raise RuntimeError(f"{method} {path}: {response.status} {body[:200]!r}")
-        return elapsed, json.loads(body) if body else None
+        status = 204 if method == "DELETE" else 200
+        answer = self._connection.ask(method, path, {"PRIVATE-TOKEN": seed.TOKEN}, status=status)
+        return answer.milliseconds, answer.json() if answer.body else None
 
 
 async def _fill(url: str) -> int:
@@ -87,7 +74,7 @@ def _measure(client: Client, base: str) -> list[Measurement]:
     return [
         *(Measurement(name, median, "ms") for name, median in medians.items()),
         *(
-            Measurement(f"{name}, as a ratio to page 1", medians[name] / first, "", most=LEVEL)
+            Measurement(f"{name}, as a ratio to page 1", medians[name] / first, RATIO, most=LEVEL)
             for name in list(pages)[1:5]
         ),
         *(Measurement(f"{name}, after a change", statistics.median(times), "ms") for name, times in cold.items()),
@@ -95,13 +82,10 @@ def _measure(client: Client, base: str) -> list[Measurement]:
     ]
 
 
-def run() -> list[Measurement]:
-    """A project with a hundred thousand packages, a server on one core."""
-    with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        with EmbeddedPostgres.start(directory / "pg", unsafe_fast=True) as postgres:
-            asyncio.run(migrate(postgres.url))
-            home = asyncio.run(_fill(postgres.url))
-            with registry(postgres.url, directory / "data") as (url, _):
-                return _measure(Client(url), f"/api/v4/projects/{home}/packages")
+def run(*, quick: bool = False) -> list[Measurement]:
+    """A project with a hundred thousand packages, a server on one core; there is nothing to be quick about."""
+    del quick
+    with processes.stage() as stage:
+        home = asyncio.run(_fill(stage.database_url))
+        with processes.registry(stage.database_url, stage.directory / "data") as server:
+            return _measure(Client(server.port), f"/api/v4/projects/{home}/packages")

@@ -16,6 +16,7 @@ from registry.model import Blob, Digests, Project
 
 TOKEN = "glpat-token-of-the-benchmarks"
 OPERATOR = Author(SYSTEM)
+_PIECE = 50_000
 
 
 async def project(db: Database, path: str) -> Project:
@@ -95,21 +96,27 @@ async def npm_versions(db: Database, home: Project, name: str, count: int, *, fi
 
 async def many_names(db: Database, home: Project, count: int) -> None:
     """`count` PyPI names of one version each, for indexes and full tables; rows only, in a few statements."""
-    await db.execute(
-        """
-        INSERT INTO package_names (project_id, package_type, normalized_name)
-        SELECT $1, 'pypi', 'bulk-' || n FROM generate_series(1, $2) AS n ON CONFLICT DO NOTHING
-        """,
-        home.id,
-        count,
-    )
-    await db.execute(
-        """
-        INSERT INTO packages (project_id, package_type, name, normalized_name, version)
-        SELECT $1, 'pypi', 'bulk-' || n, 'bulk-' || n, '1.0' FROM generate_series(1, $2) AS n ON CONFLICT DO NOTHING
-        """,
-        home.id,
-        count,
-    )
+    # In pieces: a statement may take so long before the database counts as away.
+    for first in range(1, count + 1, _PIECE):
+        last = min(first + _PIECE - 1, count)
+        await db.execute(
+            """
+            INSERT INTO package_names (project_id, package_type, normalized_name)
+            SELECT $1, 'pypi', 'bulk-' || n FROM generate_series($2::int, $3::int) AS n ON CONFLICT DO NOTHING
+            """,
+            home.id,
+            first,
+            last,
+        )
+        await db.execute(
+            """
+            INSERT INTO packages (project_id, package_type, name, normalized_name, version)
+            SELECT $1, 'pypi', 'bulk-' || n, 'bulk-' || n, '1.0' FROM generate_series($2::int, $3::int) AS n
+            ON CONFLICT DO NOTHING
+            """,
+            home.id,
+            first,
+            last,
+        )
     await db.execute("ANALYZE packages")
     await db.execute("ANALYZE package_names")

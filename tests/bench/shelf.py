@@ -27,7 +27,7 @@ class Shelf:
 
     async def put(self, request: web.Request) -> web.Response:
         """PutObject and UploadPart."""
-        file: BinaryIO = tempfile.TemporaryFile(buffering=0)  # type: ignore[assignment]  # noqa: SIM115  kept open
+        file: BinaryIO = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  kept open
         while chunk := await request.content.readany():
             file.write(chunk)
         upload = request.query.get("uploadId")
