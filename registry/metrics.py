@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 REGISTRY = CollectorRegistry()
@@ -35,6 +35,8 @@ auth = Counter("registry_auth", "Credentials presented", ["scheme", "result"], r
 rate_limited = Counter("registry_ratelimited", "Requests refused by a limit", ["rule"], registry=REGISTRY)
 loop_lag = Gauge("registry_loop_lag_seconds", "How late the event loop ran its last tick", registry=REGISTRY)
 build_info = Gauge("registry_build_info", "Version of the server", ["version"], registry=REGISTRY)
+# CPU, memory and file descriptors, under the names every exporter gives them.
+ProcessCollector(registry=REGISTRY)
 
 
 def exposition() -> bytes:

@@ -1,4 +1,4 @@
-"""System programs the tests drive beside package clients: a balancer, a connection pooler, a load generator.
+"""System programs the tests drive beside package clients: a balancer, a connection pooler, a load generator and more.
 
 `python tests/clients/toolbox.py` installs what is missing with apt-get where it may, and else says what to install.
 """
@@ -11,7 +11,7 @@ from tests.clients.process import SYSTEM_PATH
 from tests.clients.toolbox import Missing
 
 # The program and the Debian package it comes in.
-PACKAGES = {"nginx": "nginx-light", "pgbouncer": "pgbouncer", "wrk": "wrk"}
+PACKAGES = {"nginx": "nginx-light", "pgbouncer": "pgbouncer", "promtool": "prometheus", "wrk": "wrk"}
 
 
 def find(name: str) -> str:

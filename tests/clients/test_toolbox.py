@@ -187,7 +187,7 @@ def test_the_corpus_is_large_enough_and_names_each_file_once() -> None:
 
 
 def test_every_locked_package_has_a_digest_and_no_address() -> None:
-    for client in toolbox.PYTHON_CLIENTS.values():
+    for client in (*toolbox.PYTHON_CLIENTS.values(), *toolbox.TOOLS.values()):
         requirements = re.sub(r"\\\n", "", client.lock.read_text()).splitlines()
         assert all(re.fullmatch(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in requirements)
     packages = json.loads(toolbox.NODE_LOCK.read_bytes())["packages"]

@@ -84,6 +84,9 @@ PYTHON_CLIENTS = {
     )
 }
 
+# Not clients, but from the same index and installed the same way: what renders the chart, Helm itself as a library.
+TOOLS = {"helm": PythonClient("helm", "helm-python-sdk==0.2.2", "python")}
+
 # The package under node_modules, and the file of it that is run. Native programs differ by processor.
 SCRIPTS = {
     "npm-11": ("npm11", "bin/npm-cli.js"),
@@ -109,9 +112,12 @@ NAMES = (*PYTHON_CLIENTS, *NODE_CLIENTS)
 
 
 def find(name: str) -> Client:
-    """The installed client called `name`, one of NAMES. Raises Missing when it is absent or of another lock file."""
-    if name in PYTHON_CLIENTS:
-        wanted = PYTHON_CLIENTS[name]
+    """The installed client called `name`, one of NAMES, or tool, one of TOOLS.
+
+    Raises Missing when it is absent or of another lock file.
+    """
+    if name in PYTHON_CLIENTS or name in TOOLS:
+        wanted = PYTHON_CLIENTS.get(name) or TOOLS[name]
         _check_stamp(wanted.home, stamp(wanted.lock.read_bytes()), name)
         return Client(name, wanted.version, (str(wanted.home / "bin" / wanted.program),))
     package, file = NODE_CLIENTS[name]
@@ -147,7 +153,7 @@ def install() -> list[str]:
     """Install every client that is missing, saying so; returns one sentence for each that could not be."""
     failures = []
     with locked():
-        for client in PYTHON_CLIENTS.values():
+        for client in (*PYTHON_CLIENTS.values(), *TOOLS.values()):
             failures += _attempt(f"{client.name} ({client.requirement})", client.home, client.lock, client)
         failures += _attempt(f"Node clients ({', '.join(NODE_CLIENTS)})", NODE_MODULES, NODE_LOCK, None)
     return failures
@@ -261,7 +267,7 @@ def _write_stamp(home: Path, wanted: str) -> None:
 def renew_locks() -> None:
     """Resolve every lock file again, for all platforms, without the address of the index it was resolved on."""
     settings = ("--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url")
-    for client in PYTHON_CLIENTS.values():
+    for client in (*PYTHON_CLIENTS.values(), *TOOLS.values()):
         print(f"locking {client.requirement}", flush=True)
         compiled = subprocess.run(
             ["uv", "pip", "compile", "--quiet", *settings, "--python-version", "3.11", "-"],
