@@ -14,6 +14,7 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     tree             4  the only module that changes groups, projects and members
     access_tokens    4  the only module that rotates and revokes access tokens, and makes bots
     janitor          4  clean-up of what nobody refers to any more
+    fsck/            4  a check of everything that is stored
     accounts         3  the only module that changes users, tokens and instance settings
     memberships      3  who may change whose access level
     protection       3  which names ask for more than the usual level; the only module that changes these rules
@@ -26,6 +27,7 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     usage            3  when packages and tokens were last used, written in batches
     upstream         3  forwarding to the public registries
     inspection       3  archive readers in limited child processes
+    backups/         3  the database and its objects in a directory or tar file
     blocks           2  pieces of large pages, compressed once
     db/              2  Postgres: connections, migrations, one typed module per query file
     cache            2  answers by key, kept until they are told to be forgotten

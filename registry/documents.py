@@ -49,6 +49,11 @@ class Page:
         return (Block(self.body),) if isinstance(self.body, bytes) else self.body
 
     @property
+    def raw(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(block.raw for block in self.blocks)
+
+    @property
     def size(self) -> int:
         """Bytes of the body."""
         return len(self.body) if isinstance(self.body, bytes) else sum(len(block.raw) for block in self.body)

@@ -1,8 +1,9 @@
 """The janitor: removes what nobody refers to any more.
 
-Abandoned uploads are doomed, doomed blobs leave the store and then the database, old changes leave the log. Only a blob
-that was seen `doomed` is touched in the store, and nothing leads from there back to `stored`: a publish that meets its
-blob doomed fails and says so, and an object that a file refers to is out of reach here.
+Abandoned uploads are doomed, doomed blobs leave the store and then the database, old changes leave the log, and
+unfinished uploads without a row, which a database restored to an earlier state has forgotten, are aborted. Of complete
+objects only that of a blob seen `doomed` is touched, and nothing leads from there back to `stored`: a publish that
+meets its blob doomed fails and says so, and an object that a file refers to is out of reach here.
 
 Each blob goes in the same order, whatever stops in between is continued by the next run: unfinished uploads, the
 object, the row.
@@ -16,7 +17,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from registry import failpoints, metrics
@@ -24,7 +25,7 @@ from registry.db import blobs, changes, janitor
 from registry.db.blobs import DoomedBlob
 from registry.db.connection import Database
 from registry.errors import RegistryError
-from registry.storage import BlobStore
+from registry.storage import BlobStore, UnfinishedUpload
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +61,12 @@ DEFAULT = Grace()
 class Step:
     """One thing done, or in a plan one to be done.
 
-    `doom`: an abandoned upload is given up. `remove`: a blob leaves store and database. `trim`: `rows` of the change
-    log are forgotten. `failed`: a blob could not be removed, and `why`. `size` is in bytes, None for what never became
-    complete.
+    `doom`: an abandoned upload is given up. `remove`: a blob leaves store and database. `abort`: an unfinished upload
+    without a row leaves the store. `trim`: `rows` of the change log are forgotten. `failed`: something could not be
+    removed, and `why`. `size` is in bytes, None for what never became complete.
     """
 
-    action: Literal["doom", "remove", "trim", "failed"]
+    action: Literal["doom", "remove", "abort", "trim", "failed"]
     blob: int | None = None
     key: str | None = None
     size: int | None = None
@@ -77,8 +78,11 @@ class Step:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-async def plan(db: Database, grace: Grace = DEFAULT) -> AsyncGenerator[Step]:
-    """What `sweep` would do now, in its order, if nothing failed. Changes nothing."""
+async def plan(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> AsyncGenerator[Step]:
+    """What `sweep` would do now, in its order, if nothing failed. Changes nothing.
+
+    Raises Unavailable when the database or the store is away.
+    """
 
     def abandoned(after: int) -> Awaitable[list[DoomedBlob]]:
         return blobs.list_abandoned(db, grace.abandoned, after=after, limit=PAGE)
@@ -92,6 +96,9 @@ async def plan(db: Database, grace: Grace = DEFAULT) -> AsyncGenerator[Step]:
     rows = await changes.count_old(db, grace.changes)
     if rows:
         yield Step("trim", rows=rows)
+    async with aclosing(_strays(db, store, grace)) as strays:
+        async for upload in strays:
+            yield Step("abort", key=upload.key)
 
 
 async def sweep(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> AsyncGenerator[Step]:
@@ -111,6 +118,11 @@ async def sweep(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> Async
     rows = await changes.trim(db, grace.changes)
     if rows:
         yield Step("trim", rows=rows)
+    if failures == MAX_FAILURES:
+        return
+    async with aclosing(_strays(db, store, grace)) as strays:
+        async for upload in strays:
+            yield await _abort(store, upload)
 
 
 async def take_turn(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> bool:
@@ -159,6 +171,27 @@ async def _pages(fetch: Callable[[int], Awaitable[list[DoomedBlob]]]) -> AsyncGe
         after = page[-1].id
 
 
+async def _strays(db: Database, store: BlobStore, grace: Grace) -> AsyncGenerator[UnfinishedUpload]:
+    """Old unfinished uploads without a row: an upload writes its row first and keeps it until it is complete."""
+    before = datetime.now(UTC) - grace.abandoned
+    async with aclosing(store.unfinished()) as uploads:
+        found = [upload async for upload in uploads if upload.begun < before]
+    for start in range(0, len(found), PAGE):
+        page = found[start : start + PAGE]
+        unknown = await blobs.list_unknown(db, [upload.key for upload in page])
+        for upload in page:
+            if upload.key in unknown:
+                yield upload
+
+
+async def _abort(store: BlobStore, upload: UnfinishedUpload) -> Step:
+    try:
+        await store.abort_upload(upload.key, upload.upload_id)
+    except RegistryError as error:
+        return Step("failed", key=upload.key, why=error.text)
+    return Step("abort", key=upload.key)
+
+
 async def _remove(db: Database, store: BlobStore, blob: DoomedBlob) -> Step:
     try:
         if blob.upload_id is not None or blob.size is None:
@@ -184,6 +217,8 @@ def _count(step: Step) -> None:
             metrics.janitor_removed.labels("upload").inc()
         case "remove":
             metrics.janitor_removed.labels("blob").inc()
+        case "abort":
+            metrics.janitor_removed.labels("stray").inc()
         case "trim":
             metrics.janitor_removed.labels("change").inc(step.rows or 0)
         case "failed":

@@ -70,6 +70,8 @@ class Lookups:
         self._readable: dict[tuple[Actor, int | None], _Readable] = {}
         self._readable_size = 0
         self._prefixes: Cache[tuple[str, str, tuple[int, ...]], bool] = Cache("prefix", 1_000)
+        self._retired: Cache[tuple[str, str], frozenset[str]] = Cache("retired", 50_000)
+        self._retired_prefixes: Cache[tuple[str, str], frozenset[str]] = Cache("retired_prefix", 1_000)
         self._serials: Cache[tuple[str, str], dict[tuple[int, ...], Serials]] = Cache("serials", 100_000)
         self._serials_size = 0
         self._files: dict[FileKey, FileRow] = {}
@@ -170,6 +172,20 @@ class Lookups:
         key = (package_type, prefix, projects)
         return await self._prefixes.get(key, lambda: packages.has_prefix(self._db, package_type, prefix, projects))
 
+    async def is_retired(self, package_type: str, name: str, root_path: str | None) -> bool:
+        """Whether a deleted project below a top-level namespace had this normalised name; below any when it is None."""
+        key = (package_type, name)
+        roots = await self._retired.get(key, lambda: packages.list_retired(self._db, package_type, name))
+        return bool(roots) if root_path is None else root_path in roots
+
+    async def is_retired_prefix(self, package_type: str, prefix: str, root_path: str | None) -> bool:
+        """The same for any name that begins like this."""
+        key = (package_type, prefix)
+        roots = await self._retired_prefixes.get(
+            key, lambda: packages.list_retired(self._db, package_type, prefix, prefix=True)
+        )
+        return bool(roots) if root_path is None else root_path in roots
+
     async def settings(self) -> dict[str, object]:
         """The instance's settings that differ from the defaults."""
         return await self._settings.get(None, lambda: instance.find_settings(self._db))
@@ -180,6 +196,7 @@ class Lookups:
             self._tokens.clear()
             self._serials.clear()
             self._prefixes.clear()
+            self._forget_retired()
             self._files.clear()
             self._forget_places()
             return
@@ -188,8 +205,10 @@ class Lookups:
                 case "name":
                     package_type, _, name = key.partition(":")
                     self._serials.forget((package_type, name))
+                    self._retired.forget((package_type, name))
                     if name == "":
                         self._prefixes.clear()
+                        self._retired_prefixes.clear()
                 case "token":
                     self._tokens.forget(bytes.fromhex(key))
                 case "user":
@@ -203,12 +222,18 @@ class Lookups:
                     # Whoever was a member of something deleted saw the groups above it; deploy tokens went with it.
                     self._tokens.clear()
                     self._forget_places()
+                    # A renamed top-level namespace takes its retired names along.
+                    self._forget_retired()
                 case "packages":
                     # What is listed of a project is kept by `registry.package_lists`.
                     pass
                 case _:
                     # Written by a later release.
                     self.forget(None)
+
+    def _forget_retired(self) -> None:
+        self._retired.clear()
+        self._retired_prefixes.clear()
 
     def _forget_places(self) -> None:
         self._targets.clear()

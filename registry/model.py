@@ -61,6 +61,11 @@ class Group:
     owner_id: int | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def root_path(self) -> str:
+        """The path of the top-level namespace above it, in lower case, as paths are compared."""
+        return self.full_path.partition("/")[0].lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -81,6 +86,11 @@ class Project:
     archived: bool
     created_at: datetime
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def root_path(self) -> str:
+        """The path of the top-level namespace above it, in lower case, as paths are compared."""
+        return self.full_path.partition("/")[0].lower()
 
 
 @dataclass(frozen=True, slots=True)

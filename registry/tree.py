@@ -291,6 +291,8 @@ async def _welcome(tx: Db, creator: Actor, namespace: Group, project_id: int) ->
 
 async def _clear_project(tx: Any, author: Author, project: Project) -> list[Change]:
     """Delete a project; answers what moved with it."""
+    # Waits for publishes under way: the names that they bring are retired, too.
+    await namespaces.lock_project(tx, project.id)
     names = await namespaces.list_project_names(tx, project.id)
     await audit(tx, author, "project_deleted", project)
     bots = await tokens.delete_bots(tx, projects=[project.id])

@@ -285,6 +285,13 @@ ALTER TABLE public.projects ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.retired_names (
+    package_type text NOT NULL,
+    normalized_name text NOT NULL,
+    root_path text NOT NULL,
+    retired_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT retired_names_root_path_check CHECK ((root_path = lower(root_path)))
+);
 CREATE TABLE public.routes (
     path text NOT NULL,
     namespace_id bigint,
@@ -374,6 +381,8 @@ ALTER TABLE ONLY public.personal_access_tokens
     ADD CONSTRAINT personal_access_tokens_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.retired_names
+    ADD CONSTRAINT retired_names_pkey PRIMARY KEY (package_type, normalized_name, root_path);
 ALTER TABLE ONLY public.routes
     ADD CONSTRAINT routes_namespace_id_key UNIQUE (namespace_id);
 ALTER TABLE ONLY public.routes

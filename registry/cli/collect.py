@@ -40,7 +40,7 @@ async def _collect(settings: Settings, database_url: str, grace: Grace, *, dry_r
     failures = 0
     try:
         async with database.opened(settings, database_url) as db, open_store(settings.store_url) as store:
-            steps = janitor.plan(db, grace) if dry_run else janitor.sweep(db, store, grace)
+            steps = janitor.plan(db, store, grace) if dry_run else janitor.sweep(db, store, grace)
             async with aclosing(steps):
                 async for step in steps:
                     output.json_line(step.facts())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from registry import __version__, janitor
+from registry import __version__, fsck, janitor
 from registry.cli import (
+    backup,
     check,
+    checking,
     collect,
     deploy_tokens,
     groups,
@@ -14,6 +17,7 @@ from registry.cli import (
     members,
     migration,
     projects,
+    restore,
     serve,
     tokens,
     users,
@@ -31,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _serving(commands)
     _operating(commands)
+    _keeping(commands)
     for topic in (users, groups, projects, members, tokens, deploy_tokens, instance):
         topic.add(commands)
     return top
@@ -81,3 +86,46 @@ def _operating(commands: Commands[argparse.ArgumentParser]) -> None:
         help="keep deleted files this long (seven days), for backups of the database that may be restored",
     )
     command.set_defaults(run=collect.run)
+    command = commands.add_parser(
+        "fsck",
+        help="check everything that is stored",
+        description="Check rows against objects, rows against each other, and what the formats make of them. Prints a "
+        "line of JSON for each finding. Exit code 0: nothing was found; 1: something was, repaired or not; "
+        "2: the check could not be made.",
+    )
+    command.add_argument("--deep", action="store_true", help="read every object and compare its digest")
+    command.add_argument("--repair", action="store_true", help="mend what can be mended without losing anything")
+    command.add_argument(
+        "--min-age",
+        type=collect.seconds,
+        default=fsck.MIN_AGE,
+        metavar="SECONDS",
+        help="with --repair, remove objects without a row only when they are older (seven days)",
+    )
+    command.set_defaults(run=checking.run)
+
+
+def _keeping(commands: Commands[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "backup",
+        help="back up the embedded database and its objects",
+        description="Write a backup while the registry runs: into a new or empty directory, where local objects are "
+        "linked if the file system can, or into a new file whose name ends in .tar.",
+    )
+    command.add_argument("target", type=Path, metavar="TARGET", help="DIRECTORY or FILE.tar")
+    command.set_defaults(run=backup.run)
+    command = commands.add_parser(
+        "restore",
+        help="make a backup the data of a new registry",
+        description="Restore what `registry backup` wrote into a data directory that is empty or not there yet.",
+    )
+    command.add_argument("source", type=Path, metavar="SOURCE", help="DIRECTORY or FILE.tar")
+    command.add_argument("--verify", action="store_true", help="run `fsck --deep` on the result")
+    command.set_defaults(run=restore.run)
+    command = commands.add_parser(
+        "restored",
+        help="to be run once after an external database was restored",
+        description="Move the change log and the serials on, so that nothing that replicas remember is taken for what "
+        "the restored database holds.",
+    )
+    command.set_defaults(run=restore.run_restored)

@@ -61,6 +61,11 @@ async def doom_abandoned(db: Db, older_than: timedelta, *, limit: int) -> list[D
     return sorted((DoomedBlob(**row) for row in rows), key=lambda blob: blob.id)
 
 
+async def list_unknown(db: Db, keys: Sequence[str]) -> frozenset[str]:
+    """Those of some keys that have no row."""
+    return frozenset(row["key"] for row in await db.fetch(SQL.list_unknown, keys))
+
+
 async def find_state(db: Db, blob_id: int) -> str | None:
     """`open`, `stored`, `doomed`, or None when there is no such row."""
     state: str | None = await db.fetchval(SQL.find_state, blob_id)

@@ -156,6 +156,7 @@ async def update_group(tx: Db, old: Group, new: Group, own_settings: Mapping[str
         await tx.execute(SQL.rename_routes, old.full_path, new.full_path)
         await tx.execute(SQL.rename_namespaces, new.id, old.full_path, new.full_path)
         await tx.execute(SQL.rename_projects, new.id, old.full_path, new.full_path)
+        await tx.execute(SQL.copy_retired_names, old.full_path, new.full_path)
 
 
 async def update_project(tx: Db, old: Project, new: Project, own_settings: Mapping[str, Any]) -> None:
@@ -182,7 +183,8 @@ async def list_subtree(tx: Db, group_id: int) -> list[int]:
 
 
 async def delete_project(tx: Db, project_id: int) -> None:
-    """Delete a project with everything in it; its blobs are doomed."""
+    """Delete a locked project with everything in it; its blobs are doomed, its names remembered as retired."""
+    await tx.execute(SQL.retire_project_names, project_id)
     await tx.execute(SQL.doom_project_blobs, project_id)
     await tx.execute(SQL.delete_project_files, project_id)
     await tx.execute(SQL.delete_project, project_id)

@@ -410,6 +410,14 @@ async def touch_downloads(db: Db, at_by_package: Mapping[int, datetime]) -> None
     await db.execute(SQL.touch_downloads, list(at_by_package), list(at_by_package.values()))
 
 
+async def list_retired(db: Db, package_type: str, name: str, *, prefix: bool = False) -> frozenset[str]:
+    """The paths, in lower case, of the top-level namespaces that lost this name with a deleted project.
+
+    With `prefix` those that lost any name that begins like this.
+    """
+    return frozenset(row["root_path"] for row in await db.fetch(SQL.list_retired, package_type, name, prefix))
+
+
 async def has_prefix(db: Db, package_type: str, prefix: str, project_ids: Sequence[int]) -> bool:
     """Whether any normalised name that begins like this is or once was in some projects."""
     return bool(await db.fetchval(SQL.has_prefix, package_type, prefix, project_ids))

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from registry.access import Ability
 from registry.errors import Invalid, MethodNotAllowed, NotFound, RegistryError
+from registry.fsck import Examine, StoredName
 from registry.model import Level
 from registry.server import content
 from registry.server.content import Answers, Content
@@ -89,14 +90,18 @@ class Route:
     answers: Answers = field(default_factory=dict)
 
 
+def _no_objections(_stored: StoredName) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """Everything the kernel knows of a package type.
 
     `file_limit` is in bytes, when the instance sets no other. `normalize` makes of a name what names are compared by,
     and leaves `*` alone. `namespace_of` tells from the parameters of a path which top-level namespace is looked in at
-    instance level, for a format that has that level. `title` is its name among people, `path_parameters` describes what
-    stands in its paths, for the OpenAPI document.
+    instance level, for a format that has that level. `examine` is what `registry fsck` asks about each stored name.
+    `title` is its name among people, `path_parameters` describes what stands in its paths, for the OpenAPI document.
     """
 
     package_type: str
@@ -105,6 +110,7 @@ class Format:
     file_limit: int
     normalize: Callable[[str], str] = str
     namespace_of: Callable[[Mapping[str, str]], str | None] | None = None
+    examine: Examine = _no_objections
     title: str = ""
     path_parameters: tuple[Parameter, ...] = ()
 

@@ -38,6 +38,15 @@ class StoredObject:
     modified: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """An upload that was begun and neither completed nor aborted. `upload_id` is None where the store knows no such."""
+
+    key: str
+    upload_id: str | None
+    begun: datetime
+
+
 class BlobWriter(Protocol):
     """One object on its way in. One task uses it, and calls `abort` whenever it does not reach the end of `commit`.
 
@@ -94,6 +103,12 @@ class BlobStore(Protocol):
 
     def list(self) -> AsyncGenerator[StoredObject]:
         """Every complete object, ordered by key. Close it (`contextlib.aclosing`)."""
+
+    def unfinished(self) -> AsyncGenerator[UnfinishedUpload]:
+        """Every upload that is under way, or was when its writer died. Close it (`contextlib.aclosing`).
+
+        Empty where the store cannot tell (Swift's S3 gateway of old answers 501).
+        """
 
     def path(self, key: str) -> Path | None:
         """The local file that holds, or would hold, the object; None when there is no such thing."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from registry.errors import FileNotFound, RegistryError, Unavailable
-from registry.storage import Opened, StoredObject, check_key, check_range, local_tree
+from registry.storage import Opened, StoredObject, UnfinishedUpload, check_key, check_range, local_tree
 from registry.storage.local_tree import Tree
 
 P = ParamSpec("P")
@@ -92,6 +92,12 @@ class LocalStore:
                 yield entry
             else:
                 entries += reversed(await _in_thread(self._tree.scan, entry))
+
+    async def unfinished(self) -> AsyncGenerator[UnfinishedUpload]:
+        """The temporary files; `begun` is when one was written to last."""
+        for name, modified in await _in_thread(self._tree.scan_incoming):
+            with suppress(ValueError):
+                yield UnfinishedUpload(_incoming_key(name), None, modified)
 
     def path(self, key: str) -> Path | None:
         """The file of the object, which may be absent; None when a link is in the way."""
@@ -190,6 +196,11 @@ class LocalWriter:
 
 def _incoming_prefix(key: str) -> str:
     return f"{key.replace('/', '-')}."  # keys have no dash and no dot: no two keys share a prefix
+
+
+def _incoming_key(name: str) -> str:
+    """The key of an unfinished file. Raises ValueError for a file that is not ours."""
+    return check_key(name.rpartition(".")[0].replace("-", "/"))
 
 
 async def _in_thread(job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

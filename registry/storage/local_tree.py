@@ -100,6 +100,16 @@ class Tree:
                     found[key] = StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
         return [found[key] for key in sorted(found)]
 
+    def scan_incoming(self) -> list[tuple[str, datetime]]:
+        """The names of the unfinished files, and when each was written to last."""
+        found = []
+        with _translated(INCOMING), self._directory(INCOMING) as directory, os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    modified = entry.stat(follow_symlinks=False).st_mtime
+                    found.append((entry.name, datetime.fromtimestamp(modified, UTC)))
+        return sorted(found)
+
     def create_incoming(self, name: str) -> int:
         """A descriptor of a new unfinished file."""
         with _translated(name), self._directory(INCOMING) as directory:

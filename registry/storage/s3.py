@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from registry.errors import FileNotFound, Unavailable
-from registry.storage import Opened, S3Location, StoredObject, check_key, check_range
+from registry.storage import Opened, S3Location, StoredObject, UnfinishedUpload, check_key, check_range
 from registry.storage.presign import Credentials, Presigner, bucket_url
 from registry.storage.s3_client import Deadlines, deadline, error_code, open_client
 from registry.storage.s3_writer import S3Writer
@@ -150,14 +150,28 @@ class S3Store:
                     with suppress(ValueError):
                         yield StoredObject(check_key(key), found["Size"], found["LastModified"])
 
-    async def _pages(self, pages: AsyncIterable[T], what: str) -> AsyncGenerator[T]:
-        """The pages of a listing, each under its own deadline."""
+    async def unfinished(self) -> AsyncGenerator[UnfinishedUpload]:
+        """The multipart uploads below the prefix; none from a store that cannot list them."""
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=self._prefix)
+        async with aclosing(self._pages(pages, "list", optional=True)) as answers:
+            async for page in answers:
+                for upload in page.get("Uploads", ()):
+                    with suppress(ValueError):
+                        key = check_key(upload["Key"].removeprefix(self._prefix))
+                        yield UnfinishedUpload(key, upload["UploadId"], upload["Initiated"])
+
+    async def _pages(self, pages: AsyncIterable[T], what: str, *, optional: bool = False) -> AsyncGenerator[T]:
+        """The pages of a listing, each under its own deadline; none of an `optional` one that the store lacks."""
         answers = aiter(pages)
         while True:
             async with self.operation(what):
                 try:
                     page = await anext(answers)
                 except StopAsyncIteration:
+                    return
+                except ClientError as error:
+                    if not optional or error_code(error) not in ("NotImplemented", "501"):
+                        raise
                     return
             yield page
 

@@ -229,6 +229,16 @@ CREATE TABLE tombstones (
     PRIMARY KEY (project_id, package_type, normalized_name, file_name, sha256)
 );
 
+-- Names of projects that were deleted. They are kept by the path of the top-level namespace, because its id may be gone
+-- with it, and no public registry is ever asked for them there.
+CREATE TABLE retired_names (
+    package_type    text NOT NULL,
+    normalized_name text NOT NULL,
+    root_path       text NOT NULL CHECK (root_path = lower(root_path)),
+    retired_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (package_type, normalized_name, root_path)
+);
+
 -- Dist-tags: a name that points at one version.
 CREATE TABLE tags (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

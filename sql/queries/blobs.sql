@@ -40,6 +40,10 @@ UPDATE blobs SET state = 'doomed', state_at = now(), sha256 = NULL
                  FOR UPDATE SKIP LOCKED)
 RETURNING id, key, upload_id, size;
 
+-- name: list_unknown
+-- Keys that no row knows.
+SELECT k.key FROM unnest($1::text[]) AS k (key) WHERE NOT EXISTS (SELECT 1 FROM blobs AS b WHERE b.key = k.key);
+
 -- name: find_state
 -- Whether a publish whose commit was lost did happen.
 SELECT state FROM blobs WHERE id = $1;

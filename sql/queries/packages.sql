@@ -275,6 +275,13 @@ SELECT EXISTS (SELECT 1
                  FROM package_names
                 WHERE package_type = $1 AND starts_with(normalized_name, $2) AND project_id = ANY($3::bigint[]));
 
+-- name: list_retired
+-- The paths of the top-level namespaces in which a name was lost with its project; for a prefix, any name that begins so.
+SELECT DISTINCT root_path
+  FROM retired_names
+ WHERE package_type = $1
+   AND CASE WHEN $3::boolean THEN starts_with(normalized_name, $2) ELSE normalized_name = $2 END;
+
 -- name: find_front -> Front
 -- What the document about a name repeats from the version at its front.
 SELECT manifest, readme FROM packages WHERE id = $1;

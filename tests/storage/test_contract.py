@@ -291,6 +291,13 @@ async def test_a_writer_killed_before_commit_leaves_nothing_visible_and_its_key_
     upload_id = await killed_writer(url)
 
     assert await listed(store) == []
+    async with aclosing(store.unfinished()) as uploads:
+        (left,) = [upload async for upload in uploads]
+    assert (KEY, upload_id or None) == (left.key, left.upload_id)
+    # The moto server says 2010 of all of them.
+    assert timedelta(seconds=-5) < datetime.now(UTC) - left.begun
     await store.abort_upload(KEY, upload_id or None)
+    async with aclosing(store.unfinished()) as uploads:
+        assert [] == [upload async for upload in uploads]
     await put(store, KEY, b"content")
     assert await listed(store) == [(KEY, 7)]

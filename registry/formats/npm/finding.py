@@ -79,17 +79,31 @@ async def forward_denied(context: Context, refusal: RegistryError) -> web.Stream
 
 async def _is_ours(context: Context, name: Name) -> bool:
     lookups, target = context.services.lookups, context.target
-    everywhere = await _everywhere(context)
+    everywhere, root = await _everywhere(context), _root_path(context, name)
     if (await lookups.serials("npm", name.text, everywhere)).known:
+        return True
+    if await lookups.is_retired("npm", name.text, root):
         return True
     if name.scope is None:
         return False
     if target.level is Level.INSTANCE and target.group is not None:
         return True
     place = target.project or target.group
-    if place is not None and place.full_path.partition("/")[0].lower() == name.scope.lower():
+    if place is not None and place.root_path == name.scope.lower():
         return True
-    return await lookups.has_prefix("npm", f"@{name.scope}/", everywhere)
+    prefix = f"@{name.scope}/"
+    return await lookups.has_prefix("npm", prefix, everywhere) or await lookups.is_retired_prefix("npm", prefix, root)
+
+
+def _root_path(context: Context, name: Name) -> str | None:
+    """The top-level namespace that is asked; None for a project that is gone, whose namespace nobody knows.
+
+    At instance level unscoped names are nobody's, so no namespace is asked: the empty path.
+    """
+    place = context.target.project or context.target.group
+    if place is not None:
+        return place.root_path
+    return (name.scope or "").lower() if context.endpoint.level is Level.INSTANCE else None
 
 
 async def _everywhere(context: Context) -> tuple[int, ...]:

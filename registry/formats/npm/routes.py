@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from registry.access import Ability
 from registry.errors import NotFound, Unauthenticated
-from registry.formats.npm import dist_tags, downloads, editing, face, finding, pages, publish, schemas, service
+from registry.formats.npm import (
+    dist_tags,
+    downloads,
+    editing,
+    examination,
+    face,
+    finding,
+    pages,
+    publish,
+    schemas,
+    service,
+)
 from registry.model import Level
 from registry.server import files
 from registry.server.content import Answers
@@ -36,6 +47,7 @@ FORMAT = Format(
     face=FACE,
     file_limit=500 * 1024**2,
     namespace_of=finding.namespace_of,
+    examine=examination.examine,
     title="npm",
     path_parameters=schemas.PATHS,
     routes=(

@@ -101,8 +101,10 @@ async def _forward(context: Context, asked: str, name: str) -> web.StreamRespons
     everywhere = target.projects
     if target.group is not None:
         everywhere = tuple(project.id for project in await services.lookups.below(target.group))
+    place = target.project or target.group
     known = (await services.lookups.serials("pypi", name, everywhere)).known
-    if known or not _FORWARDABLE.fullmatch(asked) or not forwards("pypi", target.project or target.group, {}):
+    known = known or await services.lookups.is_retired("pypi", name, place.root_path if place is not None else None)
+    if known or not _FORWARDABLE.fullmatch(asked) or not forwards("pypi", place, {}):
         raise NotFound("404 Package Not Found")
     return web.Response(
         status=302, headers={"Location": f"{PUBLIC['pypi']}/simple/{asked}/", "Cache-Control": "no-store"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry.access import Ability
 from registry.errors import NotFound, Unauthenticated
-from registry.formats.pypi import downloads, face, names, pages, schemas, upload
+from registry.formats.pypi import downloads, examination, face, names, pages, schemas, upload
 from registry.server import files
 from registry.server.responses import CONDITIONS
 from registry.server.routes import READABLE, Face, Format, Route
@@ -24,6 +24,7 @@ FORMAT = Format(
     face=FACE,
     file_limit=3 * 1024**3,
     normalize=names.normalize,
+    examine=examination.examine,
     title="PyPI",
     path_parameters=schemas.PATHS,
     routes=(

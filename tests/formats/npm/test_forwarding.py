@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from registry import tree
 from registry.access import AccessLevel
 from registry.model import Group, Project
 from registry.upstream import PUBLIC
 from tests.formats.npm.transcripts import base, encoded, path, publish, refused, set_settings
-from tests.people import People, Person
+from tests.people import OPERATOR, People, Person
 
 FORWARDED = 302
 
@@ -95,6 +96,45 @@ async def test_a_name_or_scope_that_is_here_is_never_forwarded(people: People) -
             assert response.status == version.status, (place, name)
             seen.append(response.status)
         assert expected == tuple(seen), (place, name)
+
+
+async def test_names_of_deleted_projects_and_groups_are_never_forwarded(people: People) -> None:
+    """Configurations that still name them would get a stranger's package from the public registry."""
+    group = await people.group("acme", visibility="public")
+    subgroup = await people.group("parts", parent=group, visibility="public")
+    other = await people.group("other", visibility="public")
+    bystander = await people.project(other, visibility="public")
+    sibling, gone, below = [await people.project(place, visibility="public") for place in (group, group, subgroup)]
+    await publish(people.root, gone, "gone", "1.0.0")
+    await publish(people.root, gone, "@partner/gone", "1.0.0")
+    await publish(people.root, gone, "@acme/gone", "1.0.0")
+    await publish(people.root, below, "below", "1.0.0")
+    for place in (sibling, group, gone, bystander):
+        assert 302 == await asked(people.anonymous, place, "unknown")
+
+    await tree.delete_project(people.services.db, OPERATOR, gone)
+    await tree.delete_group(people.services.db, OPERATOR, subgroup)
+
+    for place in (sibling, group):
+        for name in ("gone", "@partner/gone", "@partner/unknown", "below"):
+            assert 404 == await asked(people.anonymous, place, name)
+        assert 302 == await asked(people.anonymous, place, "unknown")
+    # Of a project that is not there nobody knows to whom it belonged.
+    assert [401, 401, 401, 302] == [
+        await asked(people.anonymous, gone, name) for name in ("gone", "@partner/gone", "below", "unknown")
+    ]
+    # Others go on.
+    assert [302, 302, 302] == [
+        await asked(people.anonymous, bystander, name) for name in ("gone", "@partner/gone", "below")
+    ]
+    assert 302 == await asked(people.anonymous, None, "gone")
+
+    renamed = await tree.update_group(people.services.db, OPERATOR, group, {"path": "acme-2"}, {})
+    assert 404 == await asked(people.anonymous, sibling, "gone")
+    await tree.delete_group(people.services.db, OPERATOR, renamed)
+    assert [404, 302] == [await asked(people.anonymous, None, name) for name in ("@acme/gone", "@partner/gone")]
+    again = await people.project(await people.group("acme", visibility="public"), visibility="public")
+    assert [404, 302] == [await asked(people.anonymous, again, name) for name in ("gone", "unknown")]
 
 
 @pytest.mark.parametrize("scoped", [False, True])

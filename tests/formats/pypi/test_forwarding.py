@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from yarl import URL
 
+from registry import tree
 from registry.access import AccessLevel
-from registry.model import Project
+from registry.model import Group, Project
 from registry.upstream import PUBLIC
 from tests.formats.pypi.pages import base, delete, links, put, set_settings
-from tests.people import People
+from tests.people import OPERATOR, People
 
 NOT_FOUND = {"message": "404 Package Not Found", "code": "404 Package Not Found"}
 
@@ -68,6 +69,33 @@ async def test_a_name_that_is_or_was_here_is_never_forwarded(people: People) -> 
     assert {404} == set(seen.values())
     index = await people.anonymous.get(f"{base(group)}/simple/")
     assert [] == await links(index)
+
+
+async def test_a_name_of_a_deleted_project_is_never_forwarded_below_its_top_level_group(people: People) -> None:
+    group = await people.group(visibility="public")
+    subgroup = await people.group(parent=group, visibility="public")
+    bystander = await people.project(visibility="public")
+    sibling, gone, below = [await people.project(place, visibility="public") for place in (group, group, subgroup)]
+    await put(people.root, gone, "Was_Here", "1.0")
+    await put(people.root, below, "below", "1.0")
+
+    async def seen(place: Project | Group) -> list[int]:
+        names = ("was-here", "Was.Here", "below", "unknown")
+        return [(await people.anonymous.get(f"{base(place)}/simple/{name}/")).status for name in names]
+
+    assert [302] * 4 == await seen(sibling)
+    await tree.delete_project(people.services.db, OPERATOR, gone)
+    await tree.delete_group(people.services.db, OPERATOR, subgroup)
+
+    assert [404, 404, 404, 302] == await seen(sibling)
+    assert [404, 404, 404, 302] == await seen(group)
+    assert [404] * 4 == await seen(gone)
+    assert [302] * 4 == await seen(bystander)
+
+    # Whoever makes the group again gets its names with it.
+    await tree.delete_group(people.services.db, OPERATOR, group)
+    again = await people.project(await people.group(group.path.upper(), visibility="public"), visibility="public")
+    assert [404, 404, 404, 302] == await seen(again)
 
 
 async def test_a_name_that_is_no_path_segment_is_refused(people: People, project: Project) -> None:
