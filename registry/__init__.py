@@ -37,10 +37,13 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     archives/        1  bounded reading of tar and zip
     settings         1  the environment, read once
     access           1  actors, abilities and the rule that connects them
+    siblings         2  what workers that share a port tell each other
+    threads          2  where blocking work is done, and how much of it may wait there
     conditions       1  what a client demands of a thing before it is changed
     metrics          1  the only module that names Prometheus
     logs             1  one JSON line per event on stderr, without secrets
     failpoints       1  places where a test may stop the server
+    budget           1  an amount that callers share, in the order in which they asked
     errors           0  what can go wrong
     model            0  the nouns
 """

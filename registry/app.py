@@ -24,11 +24,14 @@ from registry.inspection import Inspector
 from registry.lookups import Lookups
 from registry.package_lists import PackageLists
 from registry.sections import KeptSections
+from registry.server import pace
 from registry.server.pipeline import Pipeline
 from registry.server.routes import Table
 from registry.services import Services
 from registry.settings import Settings
+from registry.siblings import Siblings
 from registry.storage import BlobStore, open_store
+from registry.storage.breaker import guarded
 from registry.usage import Usage
 
 FORMATS = (PYPI, NPM)
@@ -46,13 +49,16 @@ def routes() -> Table:
 
 
 @contextlib.asynccontextmanager
-async def open_services(settings: Settings, database_url: str) -> AsyncIterator[Services]:
-    """The running parts, closed in the reverse order."""
+async def open_services(
+    settings: Settings, database_url: str, *, siblings: Siblings | None = None
+) -> AsyncIterator[Services]:
+    """The running parts, closed in the reverse order. `siblings` are the other workers on the port."""
     pooled = settings.database_direct_url is not None
     async with contextlib.AsyncExitStack() as stack:
         db = await open_database(database_url, pool_size=settings.database_pool, pooled=pooled)
         stack.push_async_callback(db.close)
-        store = await stack.enter_async_context(open_store(settings.store_url))
+        opened = await stack.enter_async_context(open_store(settings.store_url, floor=settings.free_space_bytes))
+        store = await stack.enter_async_context(guarded(opened, failures=settings.store_failures))
         lookups = Lookups(db)
         package_lists = PackageLists(db)
 
@@ -62,9 +68,11 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
 
         changes = Changes(db, forget, stale_seconds=settings.stale_seconds)
         stack.push_async_callback(changes.close)
-        ingest = Ingest(db, store, memory=settings.upload_memory_bytes)
+        ingest = Ingest(db, store, memory=settings.upload_memory_bytes, wait_seconds=settings.upload_wait_seconds)
         stack.callback(ingest.close)
         inspector = await stack.enter_async_context(Inspector())
+        if siblings is not None:
+            await stack.enter_async_context(siblings.telling())
         usage = Usage(db)
         await stack.enter_async_context(usage.flushing())
         yield Services(
@@ -81,6 +89,7 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
             usage=usage,
             redirects=redirects(settings, store),
             normalize=normalize,
+            siblings=siblings,
         )
 
 
@@ -117,6 +126,7 @@ def make_app(services: Services, *, table: Table | None = None) -> web.Applicati
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
+    app[pace.SLOWEST] = services.settings.slowest_client
     app[PIPELINE] = Pipeline(services, table or routes(), API_FACE)
     app.router.add_route("*", "/{path:.*}", app[PIPELINE].handle, expect_handler=_wait_for_handler)
     metrics.build_info.labels(__version__).set(1)

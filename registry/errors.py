@@ -9,6 +9,7 @@
       NotFound               404   the name is absent here: an upstream may be asked
         FileNotFound         404   the name is here, the file is not: nobody else may be asked
       MethodNotAllowed       405
+      TooSlow                408
       Conflict               409   (PyPI and npm map it to GitLab's 400 and 403)
         Taken                409   (GitLab's API maps it to 400)
       PreconditionFailed     412
@@ -101,6 +102,12 @@ class MethodNotAllowed(RegistryError):
     def __init__(self, allowed: frozenset[str]) -> None:
         super().__init__("405 Method Not Allowed")
         self.allowed = allowed
+
+
+class TooSlow(RegistryError):
+    """The request body arrives too slowly"""
+
+    status = 408
 
 
 class Conflict(RegistryError):

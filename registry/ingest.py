@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from registry import failpoints, metrics
+from registry.budget import Budget
 from registry.db import blobs
 from registry.db.connection import Database
 from registry.errors import RegistryError, TooBusy, TooLarge
@@ -27,43 +28,66 @@ log = logging.getLogger(__name__)
 PIECE = 512 * 1024
 # What one upload may hold: the piece being filled and the one being hashed here, three parts in the S3 writer.
 UPLOAD_MEMORY = 26 * 1024**2
-WAIT_SECONDS = 120.0
+# What is as small as this does not queue behind what is large.
+SMALL_UPLOAD = 4 * 1024**2
+# Uploads in line for memory; a balancer's own time-out is a minute, and twine sends five times what it answers.
+WAITING = 256
+WAIT_SECONDS = 20.0
+REFUSAL = "too many uploads at once, try again later"
 CLEANUP_SECONDS = 20.0
 
 _ALGORITHMS = ("sha256", "md5", "sha1", "sha512", "blake2b_256")
 
 
 class Ingest:
-    """Receives uploads for one store. Their memory together is bounded: who exceeds it waits, then is told so."""
+    """Receives uploads for one store. Their memory together is bounded: who exceeds it waits, then is told so.
 
-    def __init__(self, db: Database, store: BlobStore, *, memory: int) -> None:
+    Small uploads have a share of their own, a quarter: none of them waits for a large one, nor the other way round.
+    """
+
+    def __init__(self, db: Database, store: BlobStore, *, memory: int, wait_seconds: float = WAIT_SECONDS) -> None:
         self._db = db
         self._store = store
-        self._slots = asyncio.Semaphore(max(1, memory // UPLOAD_MEMORY))
+        large = max(UPLOAD_MEMORY, memory * 3 // 4)
+        small = max(SMALL_UPLOAD, memory - large)
+        self._large, self._small = (
+            Budget(amount, waiting=WAITING, seconds=wait_seconds, refusal=REFUSAL) for amount in (large, small)
+        )
         self._hashers = ThreadPoolExecutor(4, thread_name_prefix="hash")
 
     @contextlib.asynccontextmanager
-    async def upload(self, *, limit: int, algorithms: frozenset[str]) -> AsyncIterator[Upload]:
-        """Receive one content of at most `limit` bytes.
+    async def upload(
+        self, *, limit: int, algorithms: frozenset[str], length: int | None = None
+    ) -> AsyncIterator[Upload]:
+        """Receive one content of at most `limit` bytes, out of a body of `length` bytes where that is known.
 
-        Leaving the block without `upload.keep()` removes whatever was stored. Raises TooBusy when no memory came free.
+        Leaving the block without `upload.keep()` removes whatever was stored. Raises TooBusy when no memory came free,
+        and before anything is read what the store says to that much: StorageFull, Unavailable.
         """
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise TooBusy("too many uploads at once, try again later", retry_after=10) from None
-        metrics.upload_budget.inc(UPLOAD_MEMORY)
-        upload = Upload(self._db, self._store, self._hashers, limit=limit, algorithms=algorithms)
-        try:
-            yield upload
-        finally:
+        await self._store.admit(length or 0)
+        async with self.room(length):
+            upload = Upload(self._db, self._store, self._hashers, limit=limit, algorithms=algorithms)
             try:
+                yield upload
+            finally:
                 if not upload.kept:
                     await asyncio.shield(upload.discard())
-            finally:
-                metrics.upload_budget.dec(UPLOAD_MEMORY)
-                self._slots.release()
+
+    @contextlib.asynccontextmanager
+    async def room(self, length: int | None) -> AsyncIterator[None]:
+        """Memory for a body of `length` bytes, None: of any length. Raises TooBusy when none came free in time."""
+        memory = UPLOAD_MEMORY if length is None else min(UPLOAD_MEMORY, length + 2 * PIECE)
+        budget = self._small if memory <= SMALL_UPLOAD else self._large
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                with metrics.uploads_waiting.track_inprogress():
+                    await stack.enter_async_context(budget.share(memory))
+            except TooBusy:
+                metrics.rate_limited.labels("uploads").inc()
+                raise
+            metrics.upload_budget.inc(memory)
+            stack.callback(metrics.upload_budget.dec, memory)
+            yield
 
     def close(self) -> None:
         """End the hashing threads."""

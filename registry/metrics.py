@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -18,6 +20,7 @@ in_flight = Gauge("registry_http_inflight", "Requests being handled", registry=R
 publishes = Counter("registry_publish", "Publishes by outcome", ["format", "outcome"], registry=REGISTRY)
 upload_bytes = Counter("registry_upload_bytes", "Bytes received into the store", registry=REGISTRY)
 upload_budget = Gauge("registry_upload_budget_bytes", "Memory reserved by uploads in flight", registry=REGISTRY)
+uploads_waiting = Gauge("registry_uploads_waiting", "Uploads in line for memory", registry=REGISTRY)
 document_cache = Counter("registry_document_cache", "Document look-ups by result", ["result"], registry=REGISTRY)
 document_bytes = Gauge("registry_document_cache_bytes", "Bytes of rendered documents in memory", registry=REGISTRY)
 lookups = Counter("registry_lookups", "Answers from memory or from Postgres", ["kind", "result"], registry=REGISTRY)
@@ -27,10 +30,19 @@ database_errors = Counter("registry_db_errors", "Database calls that failed", ["
 store_seconds = Histogram(
     "registry_store_op_seconds", "Object store operations", ["operation"], buckets=_SECONDS, registry=REGISTRY
 )
+store_open = Gauge(
+    "registry_store_breaker_open", "1 while nothing is asked of the object store because it failed", registry=REGISTRY
+)
+store_openings = Counter(
+    "registry_store_breaker_openings", "Times the object store was left alone because it failed", registry=REGISTRY
+)
 janitor_removed = Counter("registry_janitor_removed", "What the janitor removed", ["kind"], registry=REGISTRY)
 janitor_runs = Counter("registry_janitor_runs", "Turns of the janitor", ["result"], registry=REGISTRY)
 malformed = Counter("registry_http_malformed", "Requests that were not HTTP", registry=REGISTRY)
 slow_heads = Counter("registry_http_slow_heads", "Connections closed for want of a request", registry=REGISTRY)
+slow_clients = Counter(
+    "registry_http_slow_clients", "Clients given up for sending or taking a body too slowly", registry=REGISTRY
+)
 auth = Counter("registry_auth", "Credentials presented", ["scheme", "result"], registry=REGISTRY)
 rate_limited = Counter("registry_ratelimited", "Requests refused by a limit", ["rule"], registry=REGISTRY)
 loop_lag = Gauge("registry_loop_lag_seconds", "How late the event loop ran its last tick", registry=REGISTRY)
@@ -40,5 +52,33 @@ ProcessCollector(registry=REGISTRY)
 
 
 def exposition() -> bytes:
-    """The text format, for `GET /-/metrics`."""
+    """The text format, of this process."""
     return generate_latest(REGISTRY)
+
+
+def merged(expositions: Mapping[int, bytes]) -> bytes:
+    """The text format of several workers: each sample with a label that says of which `worker` it is.
+
+    Added up here, a counter would seem to fall whenever one of them is replaced.
+    """
+    families: dict[str, list[str]] = {}
+    for number, text in expositions.items():
+        samples: list[str] = []
+        for line in text.decode().splitlines():
+            kind, _, rest = line.partition(" ")
+            if kind == "#":
+                what, name, _ = rest.split(" ", 2)
+                samples = families.setdefault(name, [])
+                if what not in {known.split(" ", 2)[1] for known in samples if known.startswith("# ")}:
+                    samples.append(line)
+            else:
+                samples.append(_labelled(line, number))
+    return "".join(f"{line}\n" for samples in families.values() for line in samples).encode()
+
+
+def _labelled(sample: str, worker: int) -> str:
+    name, brace, rest = sample.partition("{")
+    if brace and " " not in name:
+        return f'{name}{{worker="{worker}",{rest}'
+    name, _, value = sample.partition(" ")
+    return f'{name}{{worker="{worker}"}} {value}'

@@ -15,6 +15,7 @@ from registry.package_lists import PackageLists
 from registry.protection import Normalize
 from registry.sections import KeptSections
 from registry.settings import Settings
+from registry.siblings import Siblings
 from registry.storage import BlobStore
 from registry.usage import Usage
 
@@ -24,6 +25,7 @@ class Services:
     """The running parts. `redirects` says whether downloads may go to presigned URLs of the store.
 
     `normalize` knows how each format compares names. `draining` is set once the server was told to stop.
+    `siblings` are the other workers on this port, if there are any.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class Services:
     usage: Usage
     redirects: bool
     normalize: Normalize
+    siblings: Siblings | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -60,7 +60,25 @@ class Settings(BaseModel):
     document_cache_bytes: int = Field(
         256 * 1024**2, ge=1024**2, description="rendered pages kept in memory, per process"
     )
+    slowest_client: int = Field(
+        1024, ge=1, description="bytes per second below which a client that sends or takes a body is given up"
+    )
+    keep_alive_seconds: int = Field(
+        75, ge=1, le=3600, description="how long an idle connection stays open; longer than the balancer's idle time"
+    )
     upload_memory_bytes: int = Field(192 * 1024**2, ge=32 * 1024**2, description="memory all uploads may use together")
+    upload_wait_seconds: int = Field(
+        20, ge=0, le=300, description="how long an upload waits for memory before it is told to come back (429)"
+    )
+    free_space_bytes: int = Field(
+        512 * 1024**2, ge=0, description="room that uploads leave on the disk of the local object store (else 507)"
+    )
+    store_failures: int = Field(
+        5, ge=0, description="failures in a row after which the object store is left alone until it answers; 0: never"
+    )
+    failed_sign_ins: int = Field(
+        10, ge=1, description="different unknown tokens in a minute after which an address may show no further new one"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     failpoint: str | None = Field(None, description="for tests of crashes: `name:kill`, `name:raise` or `name:hang`")
 

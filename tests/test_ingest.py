@@ -19,6 +19,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from registry import ingest as module
+from registry import metrics
 from registry.db.connection import Database, open_database
 from registry.errors import TooBusy, TooLarge, Unavailable
 from registry.ingest import PIECE, UPLOAD_MEMORY, Ingest, Upload
@@ -174,11 +175,9 @@ async def test_the_limit_is_exact_and_what_exceeds_it_leaves_nothing(
             assert limit == (await upload.finish()).size
 
 
-async def test_when_memory_is_full_uploads_wait_and_then_are_told(
-    db: Database, store: BlobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "WAIT_SECONDS", 0.1)
-    ingest = Ingest(db, store, memory=2 * UPLOAD_MEMORY + 1)
+async def test_when_memory_is_full_uploads_wait_and_then_are_told(db: Database, store: BlobStore) -> None:
+    ingest = Ingest(db, store, memory=3 * UPLOAD_MEMORY, wait_seconds=0.5)
+    refused = metrics.REGISTRY.get_sample_value("registry_ratelimited_total", {"rule": "uploads"}) or 0
     leave = asyncio.Event()
 
     async def stay() -> None:
@@ -188,12 +187,15 @@ async def test_when_memory_is_full_uploads_wait_and_then_are_told(
 
     staying = [asyncio.create_task(stay()) for _ in range(2)]
     await asyncio.sleep(0)
-    for _ in range(2):
-        with pytest.raises(TooBusy) as caught:
-            async with ingest.upload(limit=10, algorithms=frozenset()):
-                raise AssertionError
-        assert (429, 10) == (caught.value.status, caught.value.retry_after)
-    monkeypatch.setattr(module, "WAIT_SECONDS", 5)
+    with pytest.raises(TooBusy) as caught:
+        async with ingest.upload(limit=10, algorithms=frozenset(), length=UPLOAD_MEMORY):
+            raise AssertionError
+    assert (429, 10, module.REFUSAL) == (caught.value.status, caught.value.retry_after, caught.value.text)
+    assert refused + 1 == metrics.REGISTRY.get_sample_value("registry_ratelimited_total", {"rule": "uploads"})
+    # What is small passes by.
+    for length in (0, 1000, 2 * MIB):
+        async with ingest.upload(limit=10, algorithms=frozenset(), length=length) as upload:
+            await upload.write(b"small")
     waiting = [asyncio.create_task(receive(ingest, b"late")) for _ in range(4)]
     cancelled = asyncio.create_task(receive(ingest, b"gone"))
     await asyncio.sleep(0.05)
@@ -202,7 +204,7 @@ async def test_when_memory_is_full_uploads_wait_and_then_are_told(
     assert [4] * 4 == [blob.size for blob in await asyncio.gather(*waiting)]
     await asyncio.gather(*staying, cancelled, return_exceptions=True)
     assert {b"late"} == set((await objects(store)).values())
-    assert not ingest._slots.locked()
+    assert (0, 0) == (ingest._large.taken, ingest._small.taken)
     ingest.close()
 
 

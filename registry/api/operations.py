@@ -29,8 +29,10 @@ async def readiness(context: Context) -> web.StreamResponse:
 
 
 async def exposition(context: Context) -> web.StreamResponse:
-    """Show metrics in Prometheus' text format."""
-    return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+    """Show metrics in Prometheus' text format: of all workers, where there are several."""
+    siblings = context.services.siblings
+    body = metrics.exposition() if siblings is None else await siblings.exposition()
+    return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 _STATUS = entity("Status", {"status": "string"})

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from registry import metrics
 from registry.cli.errors import CommandError, ConfigurationError
+from registry.server import pace
 
 if TYPE_CHECKING:
     from aiohttp.web_server import Server
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024
 # Above the idle time of common balancers, so that they close first.
 KEEP_ALIVE_SECONDS = 75.0
+# A client that takes nothing at all is given up by the kernel (tcp(7)), also when we have closed the connection.
+STALL_SECONDS = 60
 # After an early refusal the rest of the body is read this long: uv reports a broken pipe otherwise.
 LINGERING_SECONDS = 30.0
 HEAD_SECONDS = 15.0
@@ -88,6 +92,9 @@ def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...], *,
         if family == socket.AF_INET6:
             # `::` means every address of this machine, IPv4 included.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address[0] == "::" else 1)
+        if sys.platform == "linux":
+            # Inherited by the connections that are accepted.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALL_SECONDS * 1000)
         sock.bind(address)
     except BaseException:
         sock.close()
@@ -98,22 +105,33 @@ def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...], *,
 class Connection(web.RequestHandler):
     """One client's connection: aiohttp's, with a deadline for its first request and quiet about nonsense.
 
-    A connection that has been served once may idle for `KEEP_ALIVE_SECONDS`, with or without half a head.
+    A connection that has been served once may idle for `keep_alive` seconds, with or without half a head. One whose
+    client takes less of an answer than `slowest` bytes per second is cut (see `registry.server.pace`).
     """
 
-    __slots__ = ("_head_deadline",)
+    __slots__ = ("_head_deadline", "_slowest", "_untaken", "_watching")
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        server: Server,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        keep_alive: float = KEEP_ALIVE_SECONDS,
+        slowest: int = pace.DEFAULT,
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # None turns it off
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            keepalive_timeout=keep_alive,
             lingering_time=LINGERING_SECONDS,
             # Inflating without limit is for nobody; `registry.server.bodies` does it where it is allowed.
             auto_decompress=False,
         )
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._slowest = slowest
+        self._untaken = 0
+        self._watching: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock."""
@@ -121,10 +139,22 @@ class Connection(web.RequestHandler):
         self._head_deadline = self._loop.call_later(HEAD_SECONDS, self._close_without_head)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         if self._head_deadline is not None:
             self._head_deadline.cancel()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client is behind: see whether it catches up."""
+        super().pause_writing()
+        self._stop_watching()  # sending a file changes the limits that pause
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It has."""
+        super().resume_writing()
+        self._stop_watching()
 
     def retire(self) -> None:
         """Take no further request: close now when idle, else say so with the answer under way."""
@@ -151,6 +181,30 @@ class Connection(web.RequestHandler):
             # The client went away while it was served; there is nobody to answer.
             raise exc
         return super().handle_error(request, status, exc, message)
+
+    def _watch(self) -> None:
+        if self.transport is not None:
+            self._untaken = self._left_to_take(self.transport)
+            self._watching = self._loop.call_later(pace.WINDOW_SECONDS, self._look)
+
+    @staticmethod
+    def _left_to_take(transport: asyncio.Transport) -> int:
+        return transport.get_write_buffer_size() + pace.queued(transport.get_extra_info("socket"))
+
+    def _look(self) -> None:
+        if self.transport is None:
+            return
+        taken = self._untaken - self._left_to_take(self.transport)
+        if taken >= pace.quota(self._slowest):
+            self._watch()
+            return
+        # Not `close`, which would wait until everything is taken.
+        pace.cut(self.transport)
+
+    def _stop_watching(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
 
     def _close_without_head(self) -> None:
         self._head_deadline = None

@@ -57,6 +57,8 @@ def _serving(commands: Commands[argparse.ArgumentParser]) -> None:
     # Started by `serve --workers`, not by people.
     command = commands.add_parser("worker")
     command.add_argument("--parent", type=int, required=True)
+    command.add_argument("--number", type=int, required=True)
+    command.add_argument("--siblings", type=Path, required=True)
     command.set_defaults(run=serve.run_worker)
 
 

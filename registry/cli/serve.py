@@ -18,6 +18,7 @@ from registry.db.connection import open_database
 from registry.db.migrate import migrate
 from registry.embedded import EmbeddedPostgres, running_url
 from registry.settings import Settings
+from registry.siblings import Siblings
 from registry.storage import open_store
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def run_worker(settings: Settings, arguments: argparse.Namespace) -> int:
             alive=lambda: os.getppid() == arguments.parent,
             # Who stops the parent may well stop all its processes, and then the parent stops us, too.
             second=lambda: None,
+            siblings=Siblings(arguments.number, arguments.siblings),
         )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from registry.cli.worker import running, stop_when, stopped_by_signals
 
@@ -37,7 +40,8 @@ async def supervise(
     exit code 1; so does `alive` saying no.
     """
     stop = asyncio.Event()
-    workers = [_Worker(number, environment, stop) for number in range(1, count + 1)]
+    directory = Path(tempfile.mkdtemp(prefix="registry-workers-"))
+    workers = [_Worker(number, environment, stop, directory) for number in range(1, count + 1)]
 
     def end_at_once() -> None:
         for worker in workers:
@@ -55,6 +59,7 @@ async def supervise(
             for worker in workers:
                 worker.signal(signal.SIGKILL)
             await asyncio.gather(*keeping)
+    shutil.rmtree(directory, ignore_errors=True)
     if late:
         log.error("%d workers did not stop in time and were killed", len(late))
     return 0 if alive() and not any(worker.failed for worker in workers) else 1
@@ -69,8 +74,9 @@ async def _announce(workers: list[_Worker], ready: Callable[[], None]) -> None:
 class _Worker:
     """One of the processes, and its successors."""
 
-    def __init__(self, number: int, environment: Mapping[str, str], stop: asyncio.Event) -> None:
+    def __init__(self, number: int, environment: Mapping[str, str], stop: asyncio.Event, directory: Path) -> None:
         self._number = number
+        self._directory = directory  # where workers find each other
         self._environment = environment
         self._stop = stop
         self._process: asyncio.subprocess.Process | None = None
@@ -106,6 +112,7 @@ class _Worker:
     async def _run(self) -> int:
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "registry", "worker", "--parent", str(os.getpid())),
+            *("--number", str(self._number), "--siblings", str(self._directory)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             env=dict(self._environment),

@@ -19,6 +19,8 @@ from aiohttp import web
 from registry import app, janitor, metrics
 from registry.cli.listener import BACKLOG, Connection, drain
 from registry.settings import Settings
+from registry.siblings import Siblings
+from registry.threads import BoundedThreads
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ def run(
     ready: Callable[[], None],
     alive: Callable[[], bool],
     second: Callable[[], None] | None = None,
+    siblings: Siblings | None = None,
 ) -> int:
     """Serve until told to stop; answers the exit code. `ready` is called once the sockets listen.
 
@@ -48,7 +51,7 @@ def run(
         stop = asyncio.Event()
         with stopped_by_signals(stop, second=second):
             async with running(stop_when(stop, lambda: not alive())):
-                await serve(settings, database_url, sockets, stop=stop, ready=ready)
+                await serve(settings, database_url, sockets, stop=stop, ready=ready, siblings=siblings)
         return 0 if alive() else 1
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -62,16 +65,24 @@ async def serve(
     *,
     stop: asyncio.Event,
     ready: Callable[[], None],
+    siblings: Siblings | None = None,
 ) -> None:
     """Serve on bound sockets until `stop` is set, then answer what is under way for `shutdown_seconds` at most."""
     loop = asyncio.get_running_loop()
-    async with app.open_services(settings, database_url) as services:
+    loop.set_default_executor(BoundedThreads())
+    async with app.open_services(settings, database_url, siblings=siblings) as services:
         server = app.make_server(app.make_app(services))
         runner = web.ServerRunner(server, shutdown_timeout=CUT_SECONDS)
         await runner.setup()
         try:
             listening = [
-                await loop.create_server(lambda: Connection(server, loop), sock=sock, backlog=BACKLOG)
+                await loop.create_server(
+                    lambda: Connection(
+                        server, loop, keep_alive=settings.keep_alive_seconds, slowest=settings.slowest_client
+                    ),
+                    sock=sock,
+                    backlog=BACKLOG,
+                )
                 for sock in sockets
             ]
             async with running(janitor.work(services.db, services.store)), running(_measure_lag()):

@@ -19,8 +19,11 @@ CONNECT_SECONDS = 5.0
 
 # One round trip opens a transaction together with its bounds. SET LOCAL, because a transaction pooler hands the
 # session to the next client.
-_BEGIN = "BEGIN; SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '15s'"
-_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '15s'"
+_BOUNDS = ("lock_timeout = '3s'", "statement_timeout = '15s'", "idle_in_transaction_session_timeout = '30s'")
+_BEGIN = "; SET LOCAL ".join(("BEGIN", *_BOUNDS))
+_BEGIN_SNAPSHOT = "; SET LOCAL ".join(("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *_BOUNDS))
+# A session of our own has them for single statements, too. Not as startup options, which many a proxy refuses.
+_BOUND_SESSION = "SET " + "; SET ".join(_BOUNDS)
 
 
 _UNSTORABLE = "a value cannot be stored: it holds characters or numbers outside the allowed range"
@@ -55,7 +58,7 @@ else:
 
 class _Connection(_AsyncpgConnection):
     def get_reset_query(self) -> str:
-        # Nothing session-wide is ever set, and the default costs a round trip for each release.
+        # Nothing session-wide is set but once and for all, and the default costs a round trip for each release.
         return ""
 
 
@@ -219,8 +222,13 @@ def _options(*, pooled: bool) -> dict[str, Any]:
         "timeout": CONNECT_SECONDS,
         "command_timeout": COMMAND_SECONDS,
         "statement_cache_size": 0 if pooled else 256,
-        "init": _speak_json,
+        "init": _speak_json if pooled else _set_up,
     }
+
+
+async def _set_up(connection: Any) -> None:
+    await connection.execute(_BOUND_SESSION)
+    await _speak_json(connection)
 
 
 async def _speak_json(connection: Any) -> None:

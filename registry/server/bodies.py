@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import urllib.parse
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,10 +12,10 @@ import multipart
 import orjson
 from aiohttp import web
 
-from registry.errors import Invalid, TooLarge, UnsupportedMedia
+from registry import metrics
+from registry.errors import Invalid, TooLarge, TooSlow, UnsupportedMedia
+from registry.server import pace
 
-# A body that stands still for this long is given up.
-IDLE_SECONDS = 60.0
 # boto3-stubs comes as 1,360 parts; the fields together stay far below this (pypi.md, B.4).
 MAX_PARTS = 50_000
 MAX_FIELD = 1024 * 1024
@@ -35,7 +34,7 @@ class FileSink(Protocol):
 
 
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises Invalid when it stands still, or ends early."""
+    """The body as it arrives. Raises TooSlow (see `registry.server.pace`), Invalid when it ends early."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMedia("a body with a Content-Encoding is not accepted here")
     async for chunk in _arriving(request):
@@ -45,17 +44,20 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
 async def _arriving(request: web.Request) -> AsyncIterator[bytes]:
     await accept(request)
     content = request.content
+    expected = pace.of(request)
     while True:
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with expected.waiting():
                 chunk = await content.readany()
         except TimeoutError:
             # Broken chunked framing ends like this, too: aiohttp does not tell.
-            raise Invalid("the request body stopped arriving") from None
+            metrics.slow_clients.inc()
+            raise TooSlow from None
         except web.RequestPayloadError as error:
             raise Invalid("the request body is broken") from error
         if not chunk:
             return
+        expected.moved(len(chunk))
         yield chunk
 
 

@@ -61,8 +61,9 @@ class Finished(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002  # aiohttp calls it without
         """Let a slow client catch up before the connection's next request is read."""
-        if self._request is not None and len(self.document.body) >= _LARGE:
-            await self._request.writer.drain()
+        request = self._request
+        if request is not None and (len(self.document.body) >= _LARGE or request.protocol.writing_paused):
+            await request.writer.drain()
 
 
 def can_finish(request: web.BaseRequest) -> bool:

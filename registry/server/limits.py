@@ -48,8 +48,8 @@ QUOTA_HEADERS: Mapping[str, str] = {
     "RateLimit-Reset": "when the period ends, in Unix time",
 }
 
-# Different secrets that nobody knows, from one address. The same one again, as misconfigured jobs show it, is
-# no guess, and neither is a token that once was good.
+# Different secrets that nobody knows, from one address: after that many, one that was not seen there before is refused
+# unseen. The same one again, as misconfigured jobs show it, is no guess, and neither is a token that once was good.
 MOST_GUESSES = 10
 GUESS_SECONDS = 60
 
@@ -122,13 +122,19 @@ class _Throttle:
 
 
 class Limits:
-    """The limits of one process. `active` says whether requests are counted at all."""
+    """The limits of one process.
 
-    def __init__(self) -> None:
+    `active` says whether requests are counted at all, `guessing` whether some address has tried too many tokens.
+    """
+
+    def __init__(self, most_guesses: int = MOST_GUESSES) -> None:
         self.active = False
+        self.guessing = False
+        self._most_guesses = most_guesses
         self._settings: Mapping[str, object] | None = None
         self._throttles: dict[str, _Throttle] = {}
         self._guesses = _Window[set[int]](GUESS_SECONDS)
+        self._good: dict[tuple[str, int], None] = {}
 
     def configure(self, settings: Mapping[str, object]) -> None:
         """Go by these settings of the instance. What was counted for a limit that stays as it was stays counted."""
@@ -159,23 +165,43 @@ class Limits:
             return {}
         return throttle.count(subscriber(address) if actor.is_anonymous else (actor.kind, actor.id))
 
-    def failed_sign_in(self, address: str | None, secret: str) -> RateLimited | None:
-        """Note that a secret which nobody knows was refused: what to say instead, after too many others.
+    def check_secret(self, address: str | None, secret: str) -> None:
+        """Raise RateLimited where too many guesses came from and this may be one more, before it is looked at.
 
-        Only such requests count and only such requests are refused: whoever shares the address and shows a good token
-        notices nothing.
+        A secret that was good there goes on, and so does one that was refused there already. Ask only while `guessing`.
         """
-        now = time.time()
-        guesses = self._guesses.clients(now).setdefault(subscriber(address), set())
+        guesses = self._guesses.clients(time.time())
+        if not guesses:
+            self.guessing = False
+            return
+        client, shown = subscriber(address), hash(secret)
+        known = guesses.get(client, ())
+        if secret and len(known) >= self._most_guesses and shown not in known and (client, shown) not in self._good:
+            raise self._guessed_too_often()
+
+    def failed_sign_in(self, address: str | None, secret: str) -> None:
+        """Note a secret that nobody knows. Raises RateLimited after too many others."""
+        known = self._guesses.clients(time.time()).setdefault(subscriber(address), set())
         guess = hash(secret)
-        if guess in guesses:
-            return None
-        if len(guesses) < MOST_GUESSES:
-            guesses.add(guess)
-            return None
+        if guess in known:
+            return
+        if len(known) >= self._most_guesses:  # others were under way at the same time
+            raise self._guessed_too_often()
+        known.add(guess)
+        self.guessing = self.guessing or len(known) >= self._most_guesses
+
+    def signed_in(self, address: str | None, secret: str) -> None:
+        """Note a secret that is good, or once was."""
+        shown = (subscriber(address), hash(secret))
+        if shown not in self._good:
+            if len(self._good) >= _MOST_CLIENTS:
+                del self._good[next(iter(self._good))]
+            self._good[shown] = None
+
+    def _guessed_too_often(self) -> RateLimited:
         metrics.rate_limited.labels("failed_sign_in").inc()
         text = "429 Too Many Requests - too many unknown tokens were tried from this address"
-        return RateLimited(text, retry_after=max(1, self._guesses.ends - int(now)), headers={})
+        return RateLimited(text, retry_after=max(1, self._guesses.ends - int(time.time())), headers={})
 
 
 @functools.lru_cache(maxsize=4096)

@@ -19,7 +19,7 @@ from aiohttp import web
 from registry import metrics
 from registry.access import ANONYMOUS, Ability, Actor
 from registry.documents import Document
-from registry.errors import RegistryError, Unauthenticated, Unavailable
+from registry.errors import Forbidden, RegistryError, Unauthenticated, Unavailable
 from registry.model import Level, Target
 from registry.server import responses
 from registry.server.auth import STRANGER, authenticate, client_address, secret
@@ -59,7 +59,7 @@ class Pipeline:
         self._table = table
         self._fallback = fallback
         self._proxies = services.settings.proxies()
-        self._limits = Limits()
+        self._limits = Limits(services.settings.failed_sign_ins)
         self._limits_as_of: tuple[int, int] | None = None
         self._answers: dict[tuple[object, ...], _Answer] = {}
         self._answers_size = 0
@@ -99,6 +99,8 @@ class Pipeline:
 
     def _repeat(self, request: web.Request, answer: _Answer) -> web.StreamResponse:
         """Answer as before. It is used, and counted, like the first time."""
+        if self._limits.guessing:
+            self._limits.check_secret(client_address(request, self._proxies), secret(request))
         response = responses.finished(request, answer.document)
         if self._limits.active:
             address = client_address(request, self._proxies)
@@ -112,8 +114,6 @@ class Pipeline:
 
     def _refuse(self, request: web.Request, context: Context | None, error: RegistryError) -> web.StreamResponse:
         """The answer to an error, before a route was found as the format below whose base the path lies says it."""
-        if context is not None and context.actor is STRANGER and isinstance(error, Unauthenticated):
-            error = self._limits.failed_sign_in(context.address, secret(request)) or error
         face = context.endpoint.face if context is not None else self._table.face(request.raw_path) or self._fallback
         response = face.render(request, error)
         _announce(response, context.quota if context is not None else {})
@@ -155,11 +155,7 @@ class Pipeline:
                 self._limits.configure(await services.lookups.settings())
                 self._limits_as_of = position
         try:
-            context.actor = await authenticate(context.request, services.lookups)
-        except Unauthenticated as error:
-            # Who shows a token that once was good does not guess.
-            context.actor = ANONYMOUS if error.code else STRANGER
-            raise
+            await self._sign_in(context)
         finally:
             if self._limits.active:
                 packages = context.endpoint.format is not None
@@ -168,6 +164,28 @@ class Pipeline:
             services.usage.token_used(context.actor.token_id)
         if context.actor.kind == "deploy_token" and not context.endpoint.face.deploy_tokens:
             context.actor = ANONYMOUS
+
+    async def _sign_in(self, context: Context) -> None:
+        """Find out who asks. Raises Unauthenticated, RateLimited."""
+        limits, shown = self._limits, secret(context.request)
+        if limits.guessing:
+            limits.check_secret(context.address, shown)
+        try:
+            context.actor = await authenticate(context.request, self._services.lookups)
+        except Unauthenticated as error:
+            # Who shows a token that once was good does not guess.
+            if error.code:
+                limits.signed_in(context.address, shown)
+            else:
+                limits.failed_sign_in(context.address, shown)
+            raise
+        except Forbidden:
+            limits.signed_in(context.address, shown)
+            raise
+        if context.actor is STRANGER:
+            limits.failed_sign_in(context.address, shown)
+        elif shown and not context.actor.is_anonymous:
+            limits.signed_in(context.address, shown)
 
     def _holds(self, answer: _Answer) -> bool:
         """Nothing has changed since, anywhere: so nothing that this answer depends on has."""

@@ -80,6 +80,9 @@ class BlobStore(Protocol):
     public_host: str | None
     """The host name presigned URLs point to, lower case, without port; None when there are no such URLs."""
 
+    async def admit(self, size: int) -> None:
+        """Raise what an upload of `size` bytes would meet, so far as that is known: StorageFull, Unavailable."""
+
     def writer(self, key: str, *, opened: Opened | None = None) -> BlobWriter:
         """Start an object. `opened(upload_id)` is awaited when a multipart upload begins, before its first part."""
 
@@ -146,14 +149,17 @@ class S3Location:
 
 
 @asynccontextmanager
-async def open_store(url: str) -> AsyncIterator[BlobStore]:
-    """The store at a URL (see `parse_url`), for the life of the context."""
+async def open_store(url: str, *, floor: int = 0) -> AsyncIterator[BlobStore]:
+    """The store at a URL (see `parse_url`), for the life of the context.
+
+    A directory takes nothing that would leave less than `floor` bytes of its file system free.
+    """
     location = parse_url(url)
     match location:
         case LocalLocation():
             from registry.storage import local
 
-            store: BlobStore = await local.connect(location.root)
+            store: BlobStore = await local.connect(location.root, floor=floor)
         case S3Location():
             from registry.storage import s3
 

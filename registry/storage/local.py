@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 PIECE = 256 * 1024  # bytes per trip to a thread: less costs more trips, more holds the disk's lock longer
 
 
-async def connect(root: Path) -> LocalStore:
-    """The store below `root`, which is created if necessary."""
-    tree = Tree(root)
+async def connect(root: Path, *, floor: int = 0) -> LocalStore:
+    """The store below `root`, which is created if necessary; `floor` bytes of its file system stay free."""
+    tree = Tree(root, floor)
     await _in_thread(tree.prepare)
     return LocalStore(tree)
 
@@ -45,6 +45,10 @@ class LocalStore:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
+
+    async def admit(self, size: int) -> None:
+        """Raise StorageFull unless there is room for `size` bytes."""
+        await _in_thread(self._tree.check_room, size)
 
     def writer(self, key: str, *, opened: Opened | None = None) -> LocalWriter:
         """Start an object. There are no multipart uploads, so `opened` is never called."""
@@ -168,6 +172,7 @@ class LocalWriter:
             raise
 
     def _flush(self) -> int:
+        self._tree.check_room(self._waiting)
         if self._descriptor is None:
             self._descriptor = self._tree.create_incoming(self._name)
         local_tree.append(self._descriptor, b"".join(self._pieces), self._key)

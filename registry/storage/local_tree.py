@@ -32,9 +32,13 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The files below `root`. The root itself, and what is above it, may be links."""
+    """The files below `root`. The root itself, and what is above it, may be links.
+
+    `floor` bytes of the file system stay free: a database may share it, and deleting needs a little, too.
+    """
 
     root: Path
+    floor: int = 0
 
     def prepare(self) -> None:
         """Create what is missing, durably."""
@@ -46,6 +50,17 @@ class Tree:
                 _fsync(path.parent)
         except OSError as error:
             raise Unavailable(f"The directory of the object store cannot be created: {error.strerror}") from error
+
+    def check_room(self, size: int) -> None:
+        """Raise StorageFull when `size` bytes more would go below the floor."""
+        if not self.floor:
+            return
+        try:
+            room = os.statvfs(self.root)
+        except OSError as error:
+            raise Unavailable(f"The object store is away: {error.strerror}") from error
+        if room.f_bavail * room.f_frsize - size < self.floor:
+            raise StorageFull
 
     @contextmanager
     def opened(self, key: str) -> Iterator[tuple[int, int]]:

@@ -78,6 +78,9 @@ class S3Store:
         self._detached: set[asyncio.Task[Any]] = set()
         self.public_host: str | None = presigner.host
 
+    async def admit(self, size: int) -> None:
+        """What a bucket holds is not known here."""
+
     def writer(self, key: str, *, opened: Opened | None = None) -> S3Writer:
         """Start an object. Costs up to three parts (24 MiB) of memory."""
         return S3Writer(self, key, identity=secrets.token_hex(16), opened=opened)

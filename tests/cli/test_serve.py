@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import asyncpg
@@ -160,6 +161,9 @@ def test_workers_share_the_port_and_are_replaced(place: Path, database_url: str)
         assert [True, True] == [listens(pid, server.port) for pid in first]
         assert 201 == SlowUpload(server, project, CONTENT).finish()[0]
         assert {200} == {download(server, project) for _ in range(20)}
+
+        told = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/-/metrics", timeout=10).read().decode()
+        assert [True, True] == [f'registry_loop_lag_seconds{{worker="{n}"}}' in told for n in (1, 2)]
 
         os.kill(first[0], signal.SIGKILL)
         until(lambda: first[0] not in workers(server))

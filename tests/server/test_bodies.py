@@ -9,6 +9,7 @@ import json
 import urllib.parse
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from registry.access import Ability, AccessLevel
 from registry.api import API_FACE
 from registry.errors import Invalid
 from registry.model import Project
-from registry.server import bodies
+from registry.server import bodies, pace
 from registry.server.bodies import MAX_FIELD, MAX_PARTS, MAX_SMALL, Form, boundary
 from registry.server.context import Context
 from registry.server.responses import json as json_response
@@ -36,6 +37,7 @@ from tests.server.wire import Answer, Wire, wired
 
 MIB = 1024 * 1024
 BOUNDARY = "----boundary"
+SLOW = (408, b'{"message":"408 Request Timeout - The request body arrives too slowly"}')
 MULTIPART = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
@@ -339,14 +341,14 @@ async def test_a_small_body_is_small_whether_it_says_its_length_or_not(echo: Tes
         assert 413 == (await wire.answer()).status
 
 
-async def test_a_broken_chunk_is_a_bad_request(echo: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "IDLE_SECONDS", 0.1)
+async def test_a_broken_chunk_is_refused(echo: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.1)
     for body in (b"zz\r\n", b"5\r\nabc\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n", b"-1\r\n\r\n", b"4\r\nabcdXX"):
         async with wired(echo) as wire:
             await wire.send(b"POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
             await asyncio.sleep(0.02)
             await wire.send(body)
-            assert 400 == (await wire.answer()).status, body
+            assert 408 == (await wire.answer()).status, body
 
 
 AMBIGUOUS = (
@@ -368,12 +370,37 @@ async def test_a_body_whose_end_is_a_matter_of_opinion_is_refused(echo: TestServ
             assert 400 == (await wire.answer()).status, headers
 
 
+async def test_a_byte_now_and_then_is_no_upload_and_a_slow_one_is(
+    echo: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.4)
+    async with wired(echo) as slow, wired(echo) as dripping:
+        for wire in (slow, dripping):
+            await wire.send(b"POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 12288\r\n\r\n")
+
+        async def drip() -> None:
+            with suppress(ConnectionError):
+                while True:
+                    await dripping.send(b"x")
+                    await asyncio.sleep(0.02)
+
+        task = asyncio.create_task(drip())
+        # Three windows long, and above 1,024 bytes per second in each of them.
+        for _ in range(12):
+            await slow.send(b"x" * 1024)
+            await asyncio.sleep(0.1)
+        assert 200 == (await slow.answer()).status
+        answer = await dripping.answer()
+        task.cancel()
+    assert SLOW == (answer.status, answer.body)
+
+
 async def test_a_body_that_stands_still_is_given_up(echo: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.1)
     async with wired(echo) as wire:
         await wire.send(b"POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
         answer = await wire.answer()
-    assert (400, b'{"message":"400 Bad request - the request body stopped arriving"}') == (answer.status, answer.body)
+    assert SLOW == (answer.status, answer.body)
 
 
 # --- content codings ------------------------------------------------------------------------------------------------
@@ -413,10 +440,10 @@ async def test_two_members_of_gzip_do_not_pass_for_one(wire: Wire) -> None:
 async def test_where_gzip_is_taken_a_body_that_stands_still_is_given_up_too(
     echo: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.1)
     async with wired(echo) as wire:
         await wire.send(b"POST /inflated HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
-        assert 400 == (await wire.answer()).status
+        assert 408 == (await wire.answer()).status
 
 
 # --- when the body is asked for -------------------------------------------------------------------------------------

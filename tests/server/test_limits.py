@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -62,6 +63,15 @@ async def wire(server: TestServer) -> AsyncIterator[Wire]:
 
 def simple(project: Project) -> str:
     return f"/api/v4/projects/{project.id}/packages/pypi/simple/demo"
+
+
+def npm_tarball(project: Project) -> str:
+    return f"/api/v4/projects/{project.id}/packages/npm/nothing/-/nothing-1.0.0.tgz"
+
+
+async def one_window() -> None:
+    """Wait until what follows falls into one window of guesses."""
+    await asyncio.sleep(max(0, 5 - limits.GUESS_SECONDS + time.time() % limits.GUESS_SECONDS))
 
 
 async def statuses(person: Person, *paths: str, **options: Any) -> list[int]:
@@ -234,10 +244,18 @@ async def test_guessing_tokens_is_refused_and_nobody_else_is(people: People, pro
     stale = await people.user()
     await accounts.set_user_state(people.services.db, OPERATOR, stale.user_id or 0, "blocked")
     path = f"/api/v4/projects/{private.id}/packages/pypi/simple"
-    await asyncio.sleep(max(0, 5 - limits.GUESS_SECONDS + time.time() % limits.GUESS_SECONDS))  # all in one window
+    assert [200] == await statuses(people.root, path)
+    new = await people.user(admin=True)
+    await one_window()
     guesses = [Person(people.client, f"glpat-{number}") for number in range(MOST_GUESSES + 3)]
     answers = [(await guess.get(path)).status for guess in guesses]
     assert [401] * MOST_GUESSES + [429] * 3 == answers
+    # Also the right one, for all we know guessed; even where its answer is remembered, and as a password.
+    elsewhere = {"X-Forwarded-For": "198.51.100.7"}
+    assert [200, 200] == await statuses(new, path, "/api/v4/user", headers=elsewhere)
+    assert [429, 429] == await statuses(new, path, "/api/v4/user")
+    password = Person(people.client, headers=basic("user", new.token or ""))
+    assert [429, 429, 429] == await statuses(password, path, simple(project), npm_tarball(project))
 
     refused = await Person(people.client, headers=basic("user", "another-guess")).get(path)
     text = "429 Too Many Requests - too many unknown tokens were tried from this address"
@@ -247,9 +265,34 @@ async def test_guessing_tokens_is_refused_and_nobody_else_is(people: People, pro
     assert [200] == await statuses(people.root, path)
     assert [401] == await statuses(people.anonymous, path)
     assert [401] == await statuses(guesses[0], path)
-    assert [403] == await statuses(stale, path)
+    assert [200] == await statuses(people.anonymous, simple(project))
+    assert [429] == await statuses(stale, path)
+
+
+async def test_a_token_that_once_was_good_is_no_guess(people: People) -> None:
+    private = await people.project()
+    stale = await people.user()
+    await accounts.set_user_state(people.services.db, OPERATOR, stale.user_id or 0, "blocked")
+    await one_window()
+    assert [403] * 2 * MOST_GUESSES == await statuses(stale, *[simple(private)] * 2 * MOST_GUESSES)
+    for number in range(MOST_GUESSES + 1):
+        await Person(people.client, f"glpat-{number}").get(simple(private))
+    assert [403] == await statuses(stale, simple(private))
+
+
+@pytest.mark.parametrize("place", ["page", "tarball"])
+async def test_guesses_count_wherever_they_are_made(people: People, project: Project, place: str) -> None:
+    path = simple(project) if place == "page" else npm_tarball(project)
     # A public page needs no sign-in, so that a stale password in a URL does no harm.
-    assert [200] * 5 == await statuses(Person(people.client, headers=basic("user", "stale")), *[simple(project)] * 5)
+    stale = Person(people.client, headers=basic("user", "stale"))
+    await one_window()
+    usual = (await statuses(stale, path))[0]
+    assert [usual] * 5 == await statuses(stale, *[path] * 5)
+    guesses = [Person(people.client, headers=basic("user", f"guess-{number}")) for number in range(MOST_GUESSES)]
+    answers = [(await guess.get(path)).status for guess in guesses]
+    assert [usual] * (MOST_GUESSES - 1) + [429] == answers
+    assert [429] == await statuses(await people.user(admin=True), path)
+    assert [usual] * 2 == await statuses(people.root, path) + await statuses(people.anonymous, path)
 
 
 async def test_one_wrong_token_however_often_is_no_guessing(people: People) -> None:
@@ -314,10 +357,12 @@ def test_the_counts_are_bounded_whoever_asks(monkeypatch: pytest.MonkeyPatch) ->
     for number in range(1000):
         here.count(ANONYMOUS, f"10.0.{number // 256}.{number % 256}", packages=False)
         here.count(Actor(kind="user", id=number), ADDRESS, packages=False)
+        here.signed_in(f"10.0.{number // 256}.{number % 256}", "good")
         for guess in range(20):
-            here.failed_sign_in(f"10.0.{number // 256}.{number % 256}", str(guess))
+            with suppress(RateLimited):
+                here.failed_sign_in(f"10.0.{number // 256}.{number % 256}", str(guess))
     counted = [len(throttle.window._clients) for throttle in here._throttles.values()]
-    assert max(*counted, len(here._guesses._clients)) <= 100
+    assert max(*counted, len(here._guesses._clients), len(here._good)) <= 100
     assert all(len(guesses) <= MOST_GUESSES for guesses in here._guesses._clients.values())
 
 

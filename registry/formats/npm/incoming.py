@@ -28,13 +28,14 @@ async def publication(context: Context, upload: Upload) -> Split:
 
 
 async def document(context: Context) -> dict[str, object]:
-    """A body that is a document without a tarball. Raises Invalid, TooLarge."""
+    """A body that is a document without a tarball. Raises Invalid, TooLarge, TooBusy."""
     bodies.check_length(context.request, EDIT_LIMIT)
     splitter = Splitter(document_limit=EDIT_LIMIT)
-    async for chunk in bodies.chunks(context.request):
-        if splitter.feed(chunk):
-            raise Invalid("A tarball is not expected here")
-    return (await asyncio.to_thread(splitter.finish)).document
+    async with context.services.ingest.room(context.request.content_length):
+        async for chunk in bodies.chunks(context.request):
+            if splitter.feed(chunk):
+                raise Invalid("A tarball is not expected here")
+        return (await asyncio.to_thread(splitter.finish)).document
 
 
 def is_deprecation(context: Context) -> bool:

@@ -27,7 +27,8 @@ async def publish(context: Context) -> web.StreamResponse:
     name = finding.asked_name(context)
     # The name is known, so who may not publish it need not send anything; the transaction asks again.
     await protection.check(context.services.db, context.actor, context.project, "push", [("npm", name.text)])
-    async with context.services.ingest.upload(limit=context.file_limit, algorithms=_DIGESTS) as upload:
+    length = context.request.content_length
+    async with context.services.ingest.upload(limit=context.file_limit, algorithms=_DIGESTS, length=length) as upload:
         split = await incoming.publication(context, upload)
         parsed = publication.parse(split, name.text, deprecating=incoming.is_deprecation(context))
         if not isinstance(parsed, Publication):

@@ -30,7 +30,9 @@ async def upload(context: Context) -> web.StreamResponse:
     services, project = context.services, context.project
     limit = context.file_limit
     bodies.check_length(context.request, limit, beside=bodies.MAX_FIELDS)
-    async with services.ingest.upload(limit=limit, algorithms=_DIGESTS) as incoming:
+    async with services.ingest.upload(
+        limit=limit, algorithms=_DIGESTS, length=context.request.content_length
+    ) as incoming:
 
         def started(fields: bodies.Fields) -> None:
             if "blake2_256_digest" in fields:
