@@ -115,6 +115,7 @@ def redirects(settings: Settings, store: BlobStore) -> bool:
 
 
 PIPELINE = web.AppKey("pipeline", Pipeline)
+DRAINING = web.AppKey("draining", asyncio.Event)
 
 
 def make_app(services: Services, *, table: Table | None = None) -> web.Application:
@@ -128,6 +129,7 @@ def make_app(services: Services, *, table: Table | None = None) -> web.Applicati
     )
     app[pace.SLOWEST] = services.settings.slowest_client
     app[PIPELINE] = Pipeline(services, table or routes(), API_FACE)
+    app[DRAINING] = services.draining
     app.router.add_route("*", "/{path:.*}", app[PIPELINE].handle, expect_handler=_wait_for_handler)
     metrics.build_info.labels(__version__).set(1)
     return app
@@ -145,9 +147,13 @@ def make_server(app: web.Application, **options: Any) -> web.Server:
     match_info.add_app(app)
     match_info.freeze()
     loop = asyncio.get_running_loop()
+    draining = app[DRAINING]
     handle: Any = app[PIPELINE].handle  # of web.Request, which the factory below makes of every request
 
     def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.Request:
+        if draining.is_set():
+            # The answer tells the client to take its next request to another replica.
+            message = message._replace(should_close=True)
         request = web.Request(message, payload, protocol, writer, task, loop, client_max_size=0)
         # What Application._handle would find out again for each request; aiohttp-jinja2 finds its templates by it.
         request._match_info = match_info  # noqa: SLF001

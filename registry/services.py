@@ -24,8 +24,9 @@ from registry.usage import Usage
 class Services:
     """The running parts. `redirects` says whether downloads may go to presigned URLs of the store.
 
-    `normalize` knows how each format compares names. `draining` is set once the server was told to stop.
-    `siblings` are the other workers on this port, if there are any.
+    `normalize` knows how each format compares names. `draining` is set once the server was told to stop, `outgrown`
+    while the schema of the database is too new for this release. `siblings` are the other workers on this port, if
+    there are any.
     """
 
     settings: Settings
@@ -43,6 +44,7 @@ class Services:
     normalize: Normalize
     siblings: Siblings | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+    outgrown: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def api_url(self) -> str:

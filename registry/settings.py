@@ -56,7 +56,11 @@ class Settings(BaseModel):
         "gitlab", description="file form in npm documents: `@scope/pkg-1.0.0.tgz` or `pkg-1.0.0.tgz`; both are served"
     )
     stale_seconds: int = Field(60, ge=0, le=600, description="how long known reads go on while Postgres is away")
-    shutdown_seconds: int = Field(30, ge=0, le=3600, description="how long requests in flight may go on after SIGTERM")
+    drain_seconds: int = Field(
+        0, ge=0, le=300, description="how long after SIGTERM connections are still taken, while readiness says no"
+    )
+    shutdown_seconds: int = Field(30, ge=0, le=3600, description="how long reads under way may go on after that")
+    shutdown_upload_seconds: int = Field(300, ge=0, le=3600, description="and how long uploads may")
     document_cache_bytes: int = Field(
         256 * 1024**2, ge=1024**2, description="rendered pages kept in memory, per process"
     )

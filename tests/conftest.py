@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,10 +21,19 @@ from registry.db.migrate import migrate
 from registry.embedded import EmbeddedPostgres
 from registry.services import Services
 from registry.settings import Settings
+from tests import pooler
+from tests.clients.toolbox import Missing
 from tests.people import ROOT_TOKEN, People
+from tests.s3servers import chosen
 
 TEMPLATE = "registry_template"
 BUCKET = "registry-tests"
+# `TEST_POOLER=pgbouncer` runs the suite through a transaction pooler.
+POOLED = pooler.wanted(os.environ)
+
+if POOLED:
+    # The tests' own connections, too, may find another session behind each transaction.
+    asyncpg.connect = functools.partial(asyncpg.connect, statement_cache_size=0)
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +54,24 @@ async def _make_template(server: EmbeddedPostgres) -> None:
 
 
 @pytest.fixture
-async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
-    """A fresh database with the current schema."""
+async def database_url(postgres: EmbeddedPostgres, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A fresh database with the current schema, behind the pooler when the run is to have one."""
     name = f"test_{os.urandom(6).hex()}"
     connection = await asyncpg.connect(postgres.url)
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
-    yield postgres.url_for(name)
+    yield (request.getfixturevalue("pgbouncer") if POOLED else postgres).url_for(name)
     await _drop(connection, name)
     await connection.close()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: EmbeddedPostgres) -> Iterator[pooler.Pooler]:
+    """A pooler in transaction mode in front of every database of the run."""
+    try:
+        with pooler.running(postgres) as running:
+            yield running
+    except Missing as missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
 
 
 async def _drop(connection: asyncpg.Connection[asyncpg.Record], name: str) -> None:
@@ -64,7 +84,11 @@ async def _drop(connection: asyncpg.Connection[asyncpg.Record], name: str) -> No
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """The moto server over real HTTP."""
+    """The moto server over real HTTP, or the one that this run is for."""
+    other = chosen()
+    if other is not None:
+        yield other.endpoint
+        return
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -79,8 +103,9 @@ async def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A fresh bucket."""
     from aiobotocore.session import get_session
 
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    other = chosen()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", other.access_key if other else "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", other.secret_key if other else "testing")
     bucket = f"{BUCKET}-{os.urandom(4).hex()}"
     async with get_session().create_client("s3", endpoint_url=s3_endpoint, region_name="us-east-1") as client:
         await client.create_bucket(Bucket=bucket)

@@ -24,8 +24,11 @@ async def liveness(context: Context) -> web.StreamResponse:
 
 async def readiness(context: Context) -> web.StreamResponse:
     """Say whether traffic should come here: the schema fits and the server is not draining."""
-    draining = context.services.draining.is_set()
-    return responses.json({"status": "draining" if draining else "ok"}, status=503 if draining else 200)
+    if context.services.draining.is_set():
+        return responses.json({"status": "draining"}, status=503)
+    if context.services.outgrown.is_set():
+        return responses.json({"status": "outgrown"}, status=503)
+    return responses.json({"status": "ok"})
 
 
 async def exposition(context: Context) -> web.StreamResponse:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import asyncpg
 
 from registry.cli.errors import CommandError, ConfigurationError
 from registry.db.connection import Database, open_database
-from registry.db.migrate import available, migrate, newer, version
+from registry.db.migrate import available, migrate, outgrown, version
 from registry.embedded import EmbeddedPostgres, running_url
 from registry.settings import Settings
 
@@ -23,8 +22,9 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
-# A migration that takes something away from the release before it says so in its name.
-_CONTRACT = re.compile(r"\d{4}_contract_")
+
+class SchemaBehind(ConfigurationError):
+    """The schema is older than this release's: `registry migrate` is missing, or still at work."""
 
 
 def home(settings: Settings) -> Path:
@@ -71,14 +71,24 @@ async def opened(settings: Settings, database_url: str) -> AsyncIterator[Databas
 async def check(database_url: str, *, wait_seconds: float = 0.0) -> None:
     """Reach Postgres and see that this release can work with its schema.
 
-    Keeps trying for `wait_seconds`. Raises CommandError when Postgres is away, ConfigurationError when it would have
-    to be set up differently.
+    Keeps trying for `wait_seconds`, also when the schema is behind: in a rollout somebody else brings it up. Raises
+    CommandError when Postgres is away, ConfigurationError when it would have to be set up differently.
     """
-    connection = await connect(database_url, wait_seconds=wait_seconds)
-    try:
-        await check_schema(connection)
-    finally:
-        await connection.close(timeout=CONNECT_SECONDS)
+    deadline, left, told = time.monotonic() + wait_seconds, wait_seconds, False
+    while True:
+        connection = await connect(database_url, wait_seconds=left)
+        try:
+            return await check_schema(connection)
+        except SchemaBehind as error:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            if not told:
+                log.warning("Waiting up to %.0f s: %s", wait_seconds, error)
+                told = True
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def connect(database_url: str, *, wait_seconds: float = 0.0) -> asyncpg.Connection[asyncpg.Record]:
@@ -105,18 +115,17 @@ async def connect(database_url: str, *, wait_seconds: float = 0.0) -> asyncpg.Co
 
 
 async def check_schema(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Raise ConfigurationError when the schema is older than this release's, or too new for it.
+    """Raise SchemaBehind when the schema is older than this release's, ConfigurationError when it is too new for it.
 
-    A newer one fits while its additional migrations only add (expand, then contract): a replica of this release may be
-    restarted while the next one is being rolled out. A migration named `NNNN_contract_...` ends that.
+    A newer one fits while its additional migrations only add: see `registry.db.migrate`.
     """
     known = available()
     found = await version(connection)
     if found < len(known):
-        raise ConfigurationError(
+        raise SchemaBehind(
             f"the database has schema {found}, this release needs {len(known)}: run `registry migrate` first"
         )
-    if any(_CONTRACT.match(name) for name in await newer(connection, len(known))):
+    if await outgrown(connection, len(known)):
         raise ConfigurationError(
             f"the database has schema {found}, which is too new for this release (it knows {len(known)}): "
             "run a newer release"

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import http_parser, http_writer, web
@@ -33,9 +33,12 @@ STALL_SECONDS = 60
 LINGERING_SECONDS = 30.0
 HEAD_SECONDS = 15.0
 DRAIN_POLL_SECONDS = 0.05
+# A connection taken last may have a request on the way; one that was served before has been told.
+FIRST_REQUEST_SECONDS = 1.0
 # Malformed requests are counted; how many there were is told this often at most.
 WARN_SECONDS = 60.0
 
+_READS = frozenset({"GET", "HEAD"})
 _NO_SUCH_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
@@ -156,13 +159,22 @@ class Connection(web.RequestHandler):
         super().resume_writing()
         self._stop_watching()
 
-    def retire(self) -> None:
-        """Take no further request: close now when idle, else say so with the answer under way."""
+    def retire(self, passed: float, *, reads: float, uploads: float) -> bool:
+        """Take no further request: close now when idle, else say so with the answer under way.
+
+        `passed`, `reads`, `uploads`: how long this has gone on, and may for either. Answers whether it was too long.
+        """
+        request = self._current_request
         if self._waiter is not None:
-            self.force_close()
-        elif self._current_request is not None:
-            message = self._current_request._message  # noqa: SLF001  # aiohttp has no other door
-            self._current_request._message = message._replace(should_close=True)  # noqa: SLF001
+            if self._request_count or passed >= FIRST_REQUEST_SECONDS:
+                self.force_close()
+        elif request is not None:
+            message = request._message  # noqa: SLF001  # aiohttp has no other door
+            request._message = message._replace(should_close=True)  # noqa: SLF001
+            if not self._force_close and passed >= (reads if request.method in _READS else uploads):
+                self.force_close()
+                return True
+        return False
 
     def handle_error(
         self,
@@ -213,17 +225,37 @@ class Connection(web.RequestHandler):
             self.force_close()
 
 
-async def drain(server: Server, seconds: float) -> None:
-    """Wait until every connection has had its answer and is closed, at most so long."""
+async def stop_listening(server: Server, listening: asyncio.Server, sock: socket.socket) -> None:
+    """Close a listening socket, and serve who is in its queue: the kernel has told them that they are connected."""
+    loop = asyncio.get_running_loop()
+    waiting = []
+    # The queue belongs to the socket, which lives until its last descriptor is closed.
+    with sock.dup() as last:
+        last.setblocking(False)
+        listening.close()
+        with suppress(BlockingIOError):
+            while True:
+                waiting.append(last.accept()[0])
+    for one in waiting:
+        with suppress(OSError):  # it went away again
+            await loop.connect_accepted_socket(lambda: Connection(server, loop), one)
+
+
+async def drain(server: Server, *, reads: float, uploads: float) -> None:
+    """Wait until every connection has had its answer and is closed, reads and uploads so many seconds at most."""
     # Not aiohttp's own shutdown: that stops reading first, so an upload under way would never end.
-    deadline = time.monotonic() + seconds
-    while server.connections and time.monotonic() < deadline:
-        for connection in server.connections:
-            if isinstance(connection, Connection):
-                connection.retire()
+    started = time.monotonic()
+    while server.connections and (passed := time.monotonic() - started) < max(reads, uploads):
+        late = [
+            connection.retire(passed, reads=reads, uploads=uploads)
+            for connection in server.connections
+            if isinstance(connection, Connection)
+        ]
+        if any(late):
+            log.warning("%d connections are cut off after %.0f s", sum(late), passed)
         await asyncio.sleep(DRAIN_POLL_SECONDS)
     if server.connections:
-        log.warning("%d connections are cut off after %.0f s", len(server.connections), seconds)
+        log.warning("%d connections are cut off after %.0f s", len(server.connections), max(reads, uploads))
 
 
 class _Complaints:

@@ -23,7 +23,7 @@ from registry.storage import open_store
 
 log = logging.getLogger(__name__)
 
-# An external Postgres may start later than we do, in a compose file for example.
+# An external Postgres may start later than we do, in a compose file for example, or be migrated later.
 POSTGRES_SECONDS = 60.0
 # Of the embedded server's 100; some are for its superuser, and for commands.
 EMBEDDED_CONNECTIONS = 90
@@ -139,10 +139,9 @@ def _serve_with_workers(settings: Settings, *, ready: Callable[[], None], alive:
         "REGISTRY_PORT": str(settings.port),
         "REGISTRY_WORKERS": str(settings.workers),
     }
+    stop_seconds = settings.drain_seconds + max(settings.shutdown_seconds, settings.shutdown_upload_seconds)
     return asyncio.run(
-        supervisor.supervise(
-            environment, settings.workers, stop_seconds=settings.shutdown_seconds, ready=ready, alive=alive
-        )
+        supervisor.supervise(environment, settings.workers, stop_seconds=stop_seconds, ready=ready, alive=alive)
     )
 
 

@@ -17,7 +17,10 @@ import uvloop
 from aiohttp import web
 
 from registry import app, janitor, metrics
-from registry.cli.listener import BACKLOG, Connection, drain
+from registry.cli.listener import BACKLOG, Connection, drain, stop_listening
+from registry.db.migrate import available, outgrown
+from registry.errors import Unavailable
+from registry.services import Services
 from registry.settings import Settings
 from registry.siblings import Siblings
 from registry.threads import BoundedThreads
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 CUT_SECONDS = 1.0
 LAG_SECONDS = 1.0
 WATCH_SECONDS = 1.0
+SCHEMA_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -67,7 +71,12 @@ async def serve(
     ready: Callable[[], None],
     siblings: Siblings | None = None,
 ) -> None:
-    """Serve on bound sockets until `stop` is set, then answer what is under way for `shutdown_seconds` at most."""
+    """Serve on bound sockets until `stop` is set; then say so, stop listening, and answer what is under way.
+
+    How long each of the three may take is in the settings: `drain_seconds`, `shutdown_seconds` for reads, and
+    `shutdown_upload_seconds`.
+    """
+    reads, uploads = settings.shutdown_seconds, settings.shutdown_upload_seconds
     loop = asyncio.get_running_loop()
     loop.set_default_executor(BoundedThreads())
     async with app.open_services(settings, database_url, siblings=siblings) as services:
@@ -85,14 +94,19 @@ async def serve(
                 )
                 for sock in sockets
             ]
-            async with running(janitor.work(services.db, services.store)), running(_measure_lag()):
+            async with (
+                running(janitor.work(services.db, services.store)),
+                running(_watch_schema(services)),
+                running(_measure_lag()),
+            ):
                 ready()
                 await stop.wait()
-                log.info("Stopping: requests under way have %d s", settings.shutdown_seconds)
+                log.info("Stopping: reads under way have %d s, uploads %d s", reads, uploads)
                 services.draining.set()
-                for one in listening:
-                    one.close()
-                await drain(server, settings.shutdown_seconds)
+                await asyncio.sleep(settings.drain_seconds)
+                for one, sock in zip(listening, sockets, strict=True):
+                    await stop_listening(server, one, sock)
+                await drain(server, reads=reads, uploads=uploads)
         finally:
             await runner.cleanup()
 
@@ -150,6 +164,21 @@ def follow(parent: int) -> None:
     if os.getppid() != parent:
         # It died before the wish was heard.
         os._exit(1)
+
+
+async def _watch_schema(services: Services) -> None:
+    """See whether a newer release has taken something away that this one needs."""
+    known = len(available())
+    while True:
+        # Postgres is away: what was seen last holds.
+        with contextlib.suppress(Unavailable):
+            if await outgrown(services.db, known):
+                if not services.outgrown.is_set():
+                    log.error("Not ready any more: the schema is too new for this release, which must be replaced")
+                services.outgrown.set()
+            else:
+                services.outgrown.clear()
+        await asyncio.sleep(SCHEMA_SECONDS)
 
 
 async def _measure_lag() -> None:

@@ -61,6 +61,15 @@ class _Connection(_AsyncpgConnection):
         # Nothing session-wide is set but once and for all, and the default costs a round trip for each release.
         return ""
 
+    async def notice_pooler(self) -> bool:
+        """Prepare no statements when a pooler is in between: the next transaction may run on another session."""
+        # The process id in a pooler's greeting is of its own making. Asked by a simple query, which prepares nothing;
+        # its tag is the answer: "SELECT 1" when the session is who it said.
+        noticed = await self.execute(f"SELECT WHERE pg_backend_pid() = {self.get_server_pid()}") == "SELECT 0"
+        if noticed:
+            self._stmt_cache_enabled = False
+        return noticed
+
 
 class Database:
     """A pool of connections to one Postgres. Implements `Db`; each call borrows a connection for one statement."""
@@ -191,6 +200,8 @@ def translated() -> Iterator[None]:
 async def open_database(url: str, *, pool_size: int, pooled: bool = False) -> Database:
     """Connect. `pooled` declares a transaction pooler in between: no prepared statements survive there.
 
+    One that was not declared is noticed when it greets with process ids of its own making, as PgBouncer does.
+
     The first connections are made when they are needed, so that a server starts while its database is away.
     """
     pool = asyncpg.create_pool(
@@ -222,16 +233,13 @@ def _options(*, pooled: bool) -> dict[str, Any]:
         "timeout": CONNECT_SECONDS,
         "command_timeout": COMMAND_SECONDS,
         "statement_cache_size": 0 if pooled else 256,
-        "init": _speak_json if pooled else _set_up,
+        "init": _set_up,
     }
 
 
 async def _set_up(connection: Any) -> None:
-    await connection.execute(_BOUND_SESSION)
-    await _speak_json(connection)
-
-
-async def _speak_json(connection: Any) -> None:
+    if not await connection.notice_pooler():
+        await connection.execute(_BOUND_SESSION)
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",

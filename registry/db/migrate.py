@@ -1,12 +1,21 @@
 """Migrations: `sql/migrations/NNNN_name.sql`, forward only, one transaction each, one runner at a time.
 
-Expand, then contract: a release reads and writes the schema of the release before it, because replicas are replaced
-one by one.
+They run under traffic, while replicas of the release before still serve: expand, then contract. A migration only adds
+(tables, columns that are nullable or have a default, indexes), so the release before reads and writes the new schema;
+`tests/db/test_releases.py` proves it for the queries of each release. What nobody reads any more is taken away by a
+later release, in a migration named `NNNN_contract_name.sql`: replicas that do not know it are not ready from then on.
+
+A migration waits 2 s at most for a lock, because everybody else queues up behind it, and tries again. What would keep
+a lock for long goes into a migration named `NNNN_concurrently_name.sql`, such as `CREATE INDEX CONCURRENTLY`: each of
+its statements, which end with a line, runs outside a transaction, and all of them again after a failure.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +24,18 @@ import asyncpg
 
 from registry import failpoints, resource
 
-# A number of our own for pg_advisory_lock; any replica that migrates waits here.
+log = logging.getLogger(__name__)
+
+LOCK_MILLISECONDS = 2000
+# With the pauses in between, about five minutes.
+ATTEMPTS = 45
+PAUSE_SECONDS = 5.0
+
+# A number of our own for advisory locks; any replica that migrates waits here.
 _LOCK = 0x7265_6769_7374
 _FILE = re.compile(r"(?P<number>\d{4})_[a-z0-9_]+\.sql")
+_CONTRACT = re.compile(r"\d{4}_contract_")
+_CONCURRENTLY = re.compile(r"\d{4}_concurrently_")
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -36,6 +54,11 @@ class Migration:
     name: str
     text: str
 
+    @property
+    def concurrently(self) -> bool:
+        """Whether its statements run one by one, outside a transaction."""
+        return _CONCURRENTLY.match(self.name) is not None
+
 
 def available(directory: Path | None = None) -> list[Migration]:
     """The migrations of this release, in order."""
@@ -50,28 +73,61 @@ def available(directory: Path | None = None) -> list[Migration]:
     return found
 
 
-async def migrate(url: str, migrations: list[Migration] | None = None) -> list[str]:
+async def migrate(url: str, migrations: Sequence[Migration] | None = None) -> list[str]:
     """Bring the schema up to this release; answers the names applied now.
 
-    `url` must reach Postgres itself: the lock belongs to the session, which a transaction pooler would share.
+    Two runners take turns, also through a transaction pooler: the lock is that of a transaction kept open meanwhile.
+    Raises asyncpg.LockNotAvailableError when a table was in use all the time.
     """
-    connection = await asyncpg.connect(url, timeout=10, command_timeout=None)
+    guard = await _connect(url)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        await connection.execute("SET lock_timeout = '5s'")
+        async with guard.transaction():
+            await guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            await guard.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            return await _migrate(url, migrations or available())
+    finally:
+        await guard.close(timeout=5)
+
+
+async def _migrate(url: str, migrations: Sequence[Migration]) -> list[str]:
+    connection = await _connect(url)
+    try:
         await connection.execute(_LEDGER)
         done = {row["number"] for row in await connection.fetch("SELECT number FROM schema_migrations")}
-        pending = [m for m in (migrations or available()) if m.number not in done]
+        pending = [migration for migration in migrations if migration.number not in done]
         for migration in pending:
+            await _apply(connection, migration)
+        return [migration.name for migration in pending]
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    return await asyncpg.connect(url, timeout=10, command_timeout=None, statement_cache_size=0)
+
+
+async def _apply(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> None:
+    """Run one migration, again and again while somebody uses what it has to lock."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            if migration.concurrently:
+                for statement in filter(str.strip, migration.text.split(";\n")):
+                    await connection.execute(statement)
             async with connection.transaction():
-                await connection.execute(migration.text)
+                if not migration.concurrently:
+                    await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_MILLISECONDS}ms'")
+                    await connection.execute(migration.text)
                 await connection.execute(
                     "INSERT INTO schema_migrations (number, name) VALUES ($1, $2)", migration.number, migration.name
                 )
                 await failpoints.reach("migration.before-commit")
-        return [m.name for m in pending]
-    finally:
-        await connection.close(timeout=5)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            if attempt == ATTEMPTS:
+                raise
+            log.warning("Migration %s waits for a lock, attempt %d of %d", migration.name, attempt, ATTEMPTS)
+            await asyncio.sleep(min(0.1 * 2**attempt, PAUSE_SECONDS))
+        else:
+            return
 
 
 async def version(db: Any) -> int:
@@ -82,7 +138,7 @@ async def version(db: Any) -> int:
         return 0
 
 
-async def newer(db: Any, number: int) -> list[str]:
-    """The names of the migrations applied after a number, by a newer release."""
-    rows = await db.fetch("SELECT name FROM schema_migrations WHERE number > $1 ORDER BY number", number)
-    return [row["name"] for row in rows]
+async def outgrown(db: Any, number: int) -> bool:
+    """Whether a newer release has taken something away from those that know the migrations up to a number only."""
+    rows = await db.fetch("SELECT name FROM schema_migrations WHERE number > $1", number)
+    return any(_CONTRACT.match(row["name"]) for row in rows)

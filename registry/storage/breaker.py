@@ -14,10 +14,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from registry import metrics
 from registry.errors import RegistryError, Unavailable
-from registry.storage import BlobStore, BlobWriter, Opened, StoredObject
+from registry.storage import BlobStore, BlobWriter, Opened, StoredObject, UnfinishedUpload
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +78,8 @@ class GuardedStore:
 
     async def stream(self, key: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes of a range, in pieces."""
-        async with aclosing(self._store.stream(key, start, length)) as pieces:
-            while True:
-                with self.operation():
-                    piece = await anext(pieces, None)
-                if piece is None:
-                    return
+        async with aclosing(self._each(self._store.stream(key, start, length))) as pieces:
+            async for piece in pieces:
                 yield piece
 
     async def delete(self, key: str) -> None:
@@ -95,13 +94,25 @@ class GuardedStore:
 
     async def list(self) -> AsyncGenerator[StoredObject]:
         """Every complete object, ordered by key."""
-        async with aclosing(self._store.list()) as objects:
+        async with aclosing(self._each(self._store.list())) as objects:
+            async for found in objects:
+                yield found
+
+    async def unfinished(self) -> AsyncGenerator[UnfinishedUpload]:
+        """Every upload that was begun and is not complete."""
+        async with aclosing(self._each(self._store.unfinished())) as uploads:
+            async for found in uploads:
+                yield found
+
+    async def _each(self, source: AsyncGenerator[T]) -> AsyncGenerator[T]:
+        """Every item, each of which is an operation."""
+        async with aclosing(source) as items:
             while True:
                 with self.operation():
-                    found = await anext(objects, None)
-                if found is None:
+                    item = await anext(items, None)
+                if item is None:
                     return
-                yield found
+                yield item
 
     def path(self, key: str) -> Path | None:
         """The local file of the object."""

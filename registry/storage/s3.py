@@ -136,12 +136,15 @@ class S3Store:
     async def _uploads(self, key: str) -> Sequence[str]:
         name = self.name(key)
         pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=name)
-        return [
-            upload["UploadId"]
-            async for page in self._pages(pages, key)
-            for upload in page.get("Uploads", ())
-            if upload["Key"] == name
-        ]
+        try:
+            return [
+                upload["UploadId"]
+                async for page in self._pages(pages, key)
+                for upload in page.get("Uploads", ())
+                if upload["Key"] == name
+            ]
+        except FileNotFound:
+            return ()  # what rclone says of a key without uploads
 
     async def list(self) -> AsyncGenerator[StoredObject]:
         """Every complete object below the prefix, ordered by key. What else is there is left out."""

@@ -6,8 +6,9 @@ import asyncio
 import io
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,45 @@ def test_every_address_means_ipv4_too() -> None:
             socket.create_connection(("127.0.0.1", sock.getsockname()[1])).close()
     except CommandError:
         pytest.skip("this machine has no IPv6")
+
+
+async def test_who_waits_in_the_queue_of_the_socket_is_served_and_told_to_go_elsewhere(
+    tmp_path: Path, database_url: str
+) -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    settings = Settings(data_dir=tmp_path, drain_seconds=1, shutdown_seconds=5)
+    with listener.bound("127.0.0.1", 0) as sockets, ExitStack() as stack:
+        address = sockets[0].getsockname()
+        serving = asyncio.create_task(worker.serve(settings, database_url, sockets, stop=stop, ready=ready.set))
+        await ready.wait()
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET)
+        assert 200 == (await answer(reader))[0]
+
+        stop.set()
+        await asyncio.sleep(0.2)
+        # For a second it still accepts, says that it is not ready, and ends each connection with its answer.
+        writer.write(GET)
+        said = await reader.read()
+        assert said.startswith(b"HTTP/1.1 503 ")
+        assert b"Connection: close\r\n" in said
+        assert said.endswith(b'{"status":"draining"}')
+        writer.close()
+        # The loop stands still until it must have stopped: these are connected by the kernel, and by nobody else.
+        waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(5)]
+        for one in waiting:
+            one.sendall(GET)
+        time.sleep(1)  # noqa: ASYNC251
+        answers = [await asyncio.to_thread(all_of, one) for one in waiting]
+        assert [b"503"] * 5 == [one.split()[1] for one in answers]
+        await serving
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+
+
+def all_of(sock: socket.socket) -> bytes:
+    sock.settimeout(10)
+    said = b""
+    while piece := sock.recv(1000):
+        said += piece
+    return said

@@ -18,9 +18,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from registry.db.migrate import migrate
+from registry.embedded import EmbeddedPostgres
 from registry.errors import Unavailable
 from tests.cli.conftest import Ran, Run
 from tests.cli.processes import (
+    END_OF_PAGE,
     REPOSITORY,
     TOKEN,
     Serving,
@@ -108,7 +111,7 @@ def accepts(port: int) -> bool:
 
 
 def test_an_upload_that_takes_too_long_is_cut_off(place: Path, database_url: str) -> None:
-    with serving(place, **external(database_url, place), shutdown_seconds="1") as server:
+    with serving(place, **external(database_url, place), shutdown_upload_seconds="1") as server:
         upload = SlowUpload(server, make_project(server), CONTENT)
         until(lambda: incoming(place))
         started = time.monotonic()
@@ -127,7 +130,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind_not_even_in_the_logs(plac
         upload.go_away()
         until(lambda: not incoming(place))
         assert 0 == server.stop()
-        assert ["Stopping: requests under way have 30 s"] == [line["message"] for line in server.logs]
+        assert ["Stopping: reads under way have 30 s, uploads 300 s"] == [line["message"] for line in server.logs]
 
 
 def test_a_second_signal_ends_it_at_once(place: Path, database_url: str) -> None:
@@ -273,7 +276,10 @@ def test_settings_that_cannot_work_are_refused_in_one_line(
         ),
     ],
 )
-async def test_a_schema_that_does_not_fit_is_refused(run: Run, database_url: str, statement: str, message: str) -> None:
+async def test_a_schema_that_does_not_fit_is_refused(
+    run: Run, database_url: str, statement: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.cli.serve.POSTGRES_SECONDS", 0.0)
     await execute(database_url, statement)
     for command in (["serve"], ["gc"], ["user", "list"]):
         ran = await asyncio.to_thread(run, *command, port="0")
@@ -287,8 +293,8 @@ async def execute(database_url: str, statement: str) -> None:
     await connection.close()
 
 
-def test_an_absent_database_is_told(run: Run, database_url: str) -> None:
-    ran = run("serve", port="0", database_url=database_url.replace("/test_", "/absent_"))
+def test_an_absent_database_is_told(run: Run, postgres: EmbeddedPostgres) -> None:
+    ran = run("serve", port="0", database_url=postgres.url_for("absent_one"))
     assert (2, "") == (ran.code, ran.stdout)
     assert ran.stderr.startswith('registry: Postgres refuses REGISTRY_DATABASE_URL: database "absent_')
 
@@ -306,6 +312,17 @@ def test_a_database_that_is_away_is_waited_for(run: Run, monkeypatch: pytest.Mon
 async def test_a_newer_schema_that_only_adds_fits(run: Run, database_url: str) -> None:
     await execute(database_url, "INSERT INTO schema_migrations VALUES (2, '0002_more')")
     assert Ran(0, "", "") == await asyncio.to_thread(run, "gc")
+
+
+async def test_a_release_newer_than_the_schema_waits_until_it_is_migrated(place: Path, database_url: str) -> None:
+    await execute(database_url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    with serving(place, wait=False, **external(database_url, place)) as server:
+        await asyncio.to_thread(until, lambda: server.logs)
+        assert server.logs[0]["message"].startswith("Waiting up to 60 s: the database has schema 0")
+        assert "" == server.page
+        await migrate(database_url)
+        await asyncio.to_thread(until, lambda: server.page.endswith(END_OF_PAGE))
+        assert (200, {"status": "ok"}) == await asyncio.to_thread(server.ask, "GET", "/-/readiness")
 
 
 def test_it_refuses_aiohttp_without_its_compiled_parts(place: Path) -> None:

@@ -54,6 +54,44 @@ async def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:
     await connection.close()
 
 
+async def test_a_migration_waits_for_a_lock_without_keeping_others_waiting(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.db.migrate.LOCK_MILLISECONDS", 100)
+    number = len(available()) + 1
+    change = Migration(number, f"{number:04}_note", "ALTER TABLE packages ADD COLUMN note text")
+    holder, reader = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    hold = holder.transaction()
+    await hold.start()
+    await holder.fetch("SELECT count(*) FROM packages")
+    migrating = asyncio.create_task(migrate(database_url, [*available(), change]))
+    for _ in range(10):
+        async with asyncio.timeout(5):
+            await reader.fetch("SELECT count(*) FROM packages")
+        await asyncio.sleep(0.05)
+    assert not migrating.done()
+
+    await hold.rollback()
+
+    assert [change.name] == await migrating
+    await holder.close()
+    await reader.close()
+
+
+async def test_what_runs_concurrently_is_run_again_after_a_failure(empty_url: str) -> None:
+    number = len(available()) + 1
+    text = (
+        "DROP INDEX CONCURRENTLY IF EXISTS once;\n"
+        "CREATE UNIQUE INDEX CONCURRENTLY once ON packages (name);\n"
+        "SELECT 1 / {};\n"
+    )
+    name = f"{number:04}_concurrently_once"
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(empty_url, [*available(), Migration(number, name, text.format(0))])
+
+    assert [name] == await migrate(empty_url, [*available(), Migration(number, name, text.format(1))])
+
+
 def test_gaps_in_the_numbers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "0001_a.sql").write_text("SELECT 1")
     (tmp_path / "0003_c.sql").write_text("SELECT 1")

@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from registry.storage import BlobStore, open_store
 from registry.storage.s3 import S3Store
+from tests.s3servers import chosen
 
 from .servers import Proxy, running_proxy, s3_store
 
@@ -31,6 +32,10 @@ def api_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
+    other = chosen()
+    if other is not None:
+        yield other.endpoint
+        return
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -42,8 +47,9 @@ def moto() -> Iterator[str]:
 def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not/a+secret")
+    other = chosen()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", other.access_key if other else "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", other.secret_key if other else "not/a+secret")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -52,6 +58,10 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def bucket(moto: str, credentials: None) -> str:
     name = f"bucket-{next(_numbers)}"
+    if chosen() is not None:  # one that wants a signature
+        session = botocore.session.get_session()
+        session.create_client("s3", endpoint_url=moto, region_name="us-east-1").create_bucket(Bucket=name)
+        return name
     with closing(http.client.HTTPConnection(moto.removeprefix("http://"))) as connection:
         connection.request("PUT", f"/{name}")
         assert connection.getresponse().status == 200
