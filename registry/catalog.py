@@ -5,7 +5,8 @@ Lock order everywhere: the rows of the names, packages by id, the row of the ind
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -78,7 +79,6 @@ async def publish(db: Database, author: Author, project: Project, publication: P
     the name accepts no files or none from this author, Unavailable when the database is away. A commit whose answer was
     lost is looked up.
     """
-    await failpoints.reach("publish.before-transaction")
     for _ in range(3):
         try:
             published = await _publish(db, author, project, publication)
@@ -90,7 +90,6 @@ async def publish(db: Database, author: Author, project: Project, publication: P
             metrics.publishes.labels(publication.package_type, "conflict").inc()
             raise
         metrics.publishes.labels(publication.package_type, published.outcome).inc()
-        await failpoints.reach("publish.after-commit")
         return published
     raise TooBusy("the same file is being published and deleted at once, try again")
 
@@ -98,14 +97,13 @@ async def publish(db: Database, author: Author, project: Project, publication: P
 async def _publish(db: Database, author: Author, project: Project, publication: Publication) -> Published:
     package_id: int | None = None
     try:
-        async with db.transaction() as tx:
+        async with _change(db, "publish") as tx:
             name = (publication.package_type, publication.normalized_name)
             await protection.check(tx, author.actor, project, "push", [name])
             taken = await _find_taken(tx, project, publication)
             if taken is not None:
                 return taken
             package_id = await _insert(tx, author, project, publication)
-            await failpoints.reach("publish.before-commit")
     except Unavailable:
         # With everything written only the commit was left: what became of it, the blob says.
         if package_id is None or await blobs.find_state(db, publication.blob.id) != "stored":
@@ -158,6 +156,7 @@ async def _insert(tx: Db, author: Author, project: Project, publication: Publica
             raise _RacedError
         raise Conflict(f"{publication.name} {publication.version} already exists")
     package_id, created = put
+    await failpoints.reach("publish.after-package")
     if not await blobs.store(tx, publication.blob.id):
         raise Unavailable("the upload took too long and was cleaned away, try again")
     file = packages.NewFile(
@@ -218,7 +217,7 @@ async def delete_packages(
     Moved when `serial` is given and not the one of their names, PreconditionFailed when one was changed since.
     """
     names = await _names_of(db, project, package_ids)
-    async with db.transaction() as tx:
+    async with _change(db, "delete") as tx:
         await protection.check(tx, author.actor, project, "delete", names)
         for kind, name in names:
             await _lock_name(tx, project, kind, name, serial)
@@ -245,8 +244,6 @@ async def delete_packages(
         for kind, name in names:
             await packages.move_serial(tx, project.id, kind, name)
         await _moved(tx, project, *names, index=True, listed=True)
-        await failpoints.reach("delete.before-commit")
-    await failpoints.reach("delete.after-commit")
 
 
 async def delete_file(
@@ -263,7 +260,7 @@ async def delete_file(
     Raises FileNotFound, Forbidden when the name is protected, PreconditionFailed when the file is newer.
     """
     names = await _names_of(db, project, [package_id])
-    async with db.transaction() as tx:
+    async with _change(db, "delete") as tx:
         await protection.check(tx, author.actor, project, "delete", names)
         for kind, name in names:
             await packages.find_name_status(tx, project.id, kind, name)
@@ -287,8 +284,6 @@ async def delete_file(
             file_name=files[0].file_name,
         )
         await _moved(tx, project, *names, index=False)
-        await failpoints.reach("delete.before-commit")
-    await failpoints.reach("delete.after-commit")
 
 
 async def set_tag(
@@ -298,7 +293,7 @@ async def set_tag(
 
     Raises NotFound when the version is not here, Forbidden when the name is protected.
     """
-    async with db.transaction() as tx:
+    async with _change(db, "tag") as tx:
         await protection.check(tx, author.actor, project, "push", [(package_type, name)])
         await packages.find_name_status(tx, project.id, package_type, name)
         package_id = await packages.find_version(tx, project.id, package_type, name, version)
@@ -314,7 +309,7 @@ async def set_tag(
 
 async def delete_tag(db: Database, author: Author, project: Project, package_type: str, name: str, tag: str) -> None:
     """Remove a dist-tag of a normalised name. Raises NotFound when there is none, Forbidden when it is protected."""
-    async with db.transaction() as tx:
+    async with _change(db, "tag") as tx:
         await protection.check(tx, author.actor, project, "push", [(package_type, name)])
         await packages.find_name_status(tx, project.id, package_type, name)
         if not await packages.delete_tag(tx, project.id, package_type, name, tag):
@@ -338,7 +333,7 @@ async def deprecate(
 
     Raises Forbidden when the name is protected, Moved when `serial` is given and not the one of the name.
     """
-    async with db.transaction() as tx:
+    async with _change(db, "deprecate") as tx:
         await protection.check(tx, author.actor, project, "push", [(package_type, name)])
         await _lock_name(tx, project, package_type, name, serial)
         changed = await packages.set_deprecated(tx, project.id, package_type, name, messages)
@@ -355,6 +350,16 @@ async def deprecate(
             versions={version: messages[version] for version in changed},
         )
         await _moved(tx, project, (package_type, name), index=False, listed=True)
+
+
+@contextlib.asynccontextmanager
+async def _change(db: Database, what: str) -> AsyncIterator[Db]:
+    """The transaction of a change, with the places around and in it where a test may stop the server."""
+    await failpoints.reach(f"{what}.before-transaction")
+    async with db.transaction() as tx:
+        yield tx
+        await failpoints.reach(f"{what}.before-commit")
+    await failpoints.reach(f"{what}.after-commit")
 
 
 async def _lock_name(tx: Db, project: Project, package_type: str, name: str, serial: int | None) -> None:

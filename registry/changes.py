@@ -107,6 +107,16 @@ class Changes:
             self._waiting = []
 
     async def _poll(self) -> None:
+        try:
+            await self._poll_once()
+        except Unavailable:
+            # A connection may end for reasons of its own, while Postgres is there for the next one.
+            if self._connection is None or not self._connection.is_closed():
+                raise
+            await self._disconnect()
+            await self._poll_once()
+
+    async def _poll_once(self) -> None:
         started = time.monotonic()
         try:
             with translated():

@@ -145,6 +145,7 @@ class Upload:
         digests = Digests(**{name: digest.hexdigest() for name, digest in self._hashes.items()})
         await blobs.complete(self._db, blob_id, self.size, digests)
         self._complete = True
+        await failpoints.reach("ingest.after-digests")
         metrics.upload_bytes.inc(self.size)
         return Blob(blob_id, self._key, self.size, digests)
 
@@ -160,28 +161,20 @@ class Upload:
             async with asyncio.timeout(CLEANUP_SECONDS):
                 if self._hashing is not None:
                     await asyncio.gather(self._hashing, return_exceptions=True)
-                if self._complete and not await self._give_up(self._blob_id):
+                # Once complete it may be published: a commit that went unanswered may still be at it, holds the row
+                # until it ends, and wins. The object is touched only after that.
+                if self._complete and not await blobs.abandon(self._db, self._blob_id):
                     return
+                await failpoints.reach("discard.before-object")
                 if self._writer is not None:
                     await self._writer.abort()
                     await self._store.delete(self._key)
+                await failpoints.reach("discard.after-object")
                 if not self._complete:
                     await blobs.doom(self._db, [self._blob_id])
                 await blobs.delete(self._db, self._blob_id)
         except (RegistryError, OSError, TimeoutError) as error:
             log.warning("An abandoned upload is left to the janitor: %s", type(error).__name__)
-
-    async def _give_up(self, blob_id: int) -> bool:
-        """Doom the blob, unless it is published.
-
-        It is taken the way a publish takes it: one whose commit went unanswered may still be at it, holds the row until
-        it ends, and wins. The object is touched only after that.
-        """
-        async with self._db.transaction() as tx:
-            free = await blobs.store(tx, blob_id)
-            if free:
-                await blobs.doom(tx, [blob_id])
-        return free
 
     async def _pass_on(self) -> None:
         piece = bytes(self._buffer)
@@ -195,7 +188,7 @@ class Upload:
             await self._hashing
         self._hashing = asyncio.get_running_loop().run_in_executor(self._hashers, self._hash, piece)
         await self._writer.write(piece)
-        await failpoints.reach("ingest.after-first-piece")
+        await failpoints.reach("ingest.after-piece")
 
     def _opened(self) -> tuple[BlobWriter, int]:
         if self._writer is None or self._blob_id is None:

@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 
 import orjson
 
+from registry import failpoints
 from registry.errors import Invalid, TooBusy, Unavailable
 from registry.inspection_child import LENGTH, MAX_RESULT, RANGE
 
@@ -97,6 +98,7 @@ class Inspector:
         """
         if not reader.startswith(self._allowed_prefix):
             raise ValueError(f"{reader} is not a reader: its module must begin with {self._allowed_prefix}")
+        await failpoints.reach("inspection.before-reading")
         path = store.path(key)
         job = {
             "reader": reader,

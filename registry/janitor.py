@@ -111,10 +111,12 @@ async def sweep(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> Async
         if failures == MAX_FAILURES:
             break
     while doomed := await blobs.doom_abandoned(db, grace.abandoned, limit=PAGE):
+        await failpoints.reach("gc.after-doom")
         for blob in doomed:
             yield _step("doom", blob)
             if grace.unreferenced == _NOTHING:
                 yield await _remove(db, store, blob)
+    await failpoints.reach("trim.before-delete")
     rows = await changes.trim(db, grace.changes)
     if rows:
         yield Step("trim", rows=rows)

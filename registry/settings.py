@@ -84,7 +84,7 @@ class Settings(BaseModel):
         10, ge=1, description="different unknown tokens in a minute after which an address may show no further new one"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
-    failpoint: str | None = Field(None, description="for tests of crashes: `name:kill`, `name:raise` or `name:hang`")
+    failpoint: str | None = Field(None, description="for tests of crashes: `name:kill`, or `:raise`, `:hang`, `:full`")
 
     @field_validator("external_url", "gitlab_url")
     @classmethod

@@ -45,6 +45,11 @@ async def store(tx: Db, blob_id: int) -> bool:
     return await tx.fetchval(SQL.store, blob_id) is not None
 
 
+async def abandon(db: Db, blob_id: int) -> bool:
+    """Doom a blob that nothing refers to. False when a file does after all, or the janitor took it already."""
+    return await db.fetchval(SQL.abandon, blob_id) is not None
+
+
 async def doom(db: Db, blob_ids: Sequence[int]) -> None:
     """Nobody refers to these any more."""
     await db.execute(SQL.doom, blob_ids)

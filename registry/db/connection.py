@@ -109,6 +109,10 @@ class Database:
             await connection.execute(_BEGIN)
             try:
                 yield connection
+            except TimeoutError:
+                # Who did not answer that will not answer a ROLLBACK either; losing the connection is one.
+                _terminate(connection)
+                raise
             except BaseException:
                 await _roll_back(connection)
                 raise
@@ -145,7 +149,12 @@ class Database:
     async def _borrowed(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]:
         with translated():
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                yield connection
+                try:
+                    yield connection
+                except asyncpg.ReadOnlySQLTransactionError:
+                    # A standby, or what was the primary before a failover: every connection may lead to it.
+                    await self._pool.expire_connections()
+                    raise
 
 
 async def _roll_back(connection: Any) -> None:

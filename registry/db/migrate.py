@@ -96,7 +96,9 @@ async def _migrate(url: str, migrations: Sequence[Migration]) -> list[str]:
         done = {row["number"] for row in await connection.fetch("SELECT number FROM schema_migrations")}
         pending = [migration for migration in migrations if migration.number not in done]
         for migration in pending:
+            await failpoints.reach("migration.before-file")
             await _apply(connection, migration)
+            await failpoints.reach("migration.after-commit")
         return [migration.name for migration in pending]
     finally:
         await connection.close(timeout=5)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from registry import failpoints
 from registry.errors import Conflict, FileNotFound, StorageFull, Unavailable
 from registry.storage import StoredObject, check_key
 
@@ -136,6 +137,7 @@ class Tree:
         with _translated(key), self._directory(INCOMING) as source, self._directory(parents, create=True) as target:
             os.link(incoming, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
             try:
+                failpoints.reach_in_thread("local.after-link")
                 os.fsync(target)
                 os.unlink(incoming, dir_fd=source)
             except OSError:
@@ -187,6 +189,7 @@ def append(descriptor: int, content: bytes, key: str) -> None:
     """Write all of it."""
     rest = memoryview(content)
     with _translated(key):
+        failpoints.reach_in_thread("local.before-write")
         while rest:
             rest = rest[os.write(descriptor, rest) :]
 
@@ -194,6 +197,7 @@ def append(descriptor: int, content: bytes, key: str) -> None:
 def finish(descriptor: int, key: str) -> None:
     """Put an open file on the disk."""
     with _translated(key):
+        failpoints.reach_in_thread("local.before-sync")
         os.fsync(descriptor)
 
 

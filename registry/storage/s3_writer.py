@@ -16,6 +16,7 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from registry import failpoints
 from registry.errors import Conflict, FileNotFound, RegistryError, TooLarge, Unavailable
 from registry.storage import Opened
 
@@ -121,6 +122,7 @@ class S3Writer:
         if self._upload is None:
             self._upload = self._store.detach(self._create())
             upload_id = await asyncio.shield(self._upload)
+            await failpoints.reach("multipart.after-create")
             if self._opened is not None:
                 await self._opened(upload_id)
         while len(self._flying) >= IN_FLIGHT:
@@ -147,12 +149,14 @@ class S3Writer:
         return upload["UploadId"]
 
     async def _upload_part(self, upload_id: str, number: int, part: io.BytesIO) -> str:
+        await failpoints.reach("multipart.before-part")
         seconds = self._store.deadlines.transfer(part.tell())
         part.seek(0)
         async with self._store.operation(self._key, seconds=seconds):
             answer = await self._store.client.upload_part(
                 Bucket=self._store.bucket, Key=self._name, UploadId=upload_id, PartNumber=number, Body=part
             )
+        await failpoints.reach("multipart.after-part")
         return answer["ETag"]
 
     async def _put(self) -> None:
@@ -187,6 +191,7 @@ class S3Writer:
                 **condition,
             )
 
+        await failpoints.reach("multipart.before-complete")
         try:
             async with self._store.operation(self._key, seconds=self._store.deadlines.complete):
                 await self._store.exclusively(request)
@@ -194,6 +199,7 @@ class S3Writer:
             # No answer, or NoSuchUpload or PreconditionFailed to a second attempt: whether it is done, the object says.
             if not await self._is_there():
                 raise
+        await failpoints.reach("multipart.after-complete")
 
     async def _is_there(self) -> bool:
         """Whether the object is stored and ours."""
