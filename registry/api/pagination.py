@@ -15,6 +15,7 @@ from registry.errors import RegistryError
 from registry.server import responses
 from registry.server.context import Context
 from registry.server.parameters import Parameter
+from registry.server.routes import path_of
 
 MOST_PER_PAGE = 100
 # GitLab refuses to skip more rows than this where keyset pages are offered instead.
@@ -123,5 +124,4 @@ def _link(context: Context, rel: str, changed: Mapping[str, int]) -> str:
     request = context.request
     pairs = [(k, v) for k, v in request.query.items() if k not in changed and k not in _SECRET]
     query = urllib.parse.urlencode([*pairs, *changed.items()])
-    path = request.raw_path.partition("?")[0]
-    return f'<{context.services.settings.base_url}{path}?{query}>; rel="{rel}"'
+    return f'<{context.services.settings.base_url}{path_of(request.raw_path)}?{query}>; rel="{rel}"'

@@ -234,6 +234,11 @@ def _announce(response: web.StreamResponse, quota: Mapping[str, str]) -> None:
             response.extra = "".join(f"{name}: {value}\r\n" for name, value in quota.items()).encode()
     elif not response.prepared:
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        # What says nothing about it may hold what only this caller is shown, whatever a cache in between is told.
+        response.headers.setdefault("Cache-Control", "no-store")
+        if "Location" in response.headers:
+            # The address that was asked may hold a token.
+            response.headers.setdefault("Referrer-Policy", "no-referrer")
         response.headers.update(quota)
 
 

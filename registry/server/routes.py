@@ -180,11 +180,7 @@ class Table:
 
     def find(self, method: str, raw_path: str) -> Match:
         """The endpoint of a raw request target. Raises NotFound, MethodNotAllowed, Invalid for broken encodings."""
-        # Without the query, which may hold a token.
-        path = raw_path.partition("?")[0]
-        if path.startswith(("http://", "https://")):
-            # As a client asks a proxy, which may pass it on like that (RFC 9112, section 3.2.2).
-            path = "/" + path.partition("://")[2].partition("/")[2]
+        path = path_of(raw_path)
         key = (method, path)
         found = self._found.get(key)
         if found is None:
@@ -197,7 +193,7 @@ class Table:
 
     def face(self, raw_path: str) -> Face | None:
         """How the format says no below whose base a path lies that has no route; None for other paths."""
-        raw = raw_path[:MAX_PATH].partition("?")[0].split("/")[1:]
+        raw = path_of(raw_path)[:MAX_PATH].split("/")[1:]
         # No base holds an encoded literal; what cannot be decoded stands for a name as well as any other.
         segments = [segment if segment.isascii() and "%" not in segment else "-" for segment in raw]
         for length in _BASE_LENGTHS:
@@ -240,6 +236,17 @@ class Table:
         if allowed:
             raise MethodNotAllowed(frozenset(allowed | ({"HEAD"} if "GET" in allowed else set())))
         raise NotFound
+
+
+def path_of(raw_path: str) -> str:
+    """The path of a request target, without its query, which may hold a token, and without the host in front of it.
+
+    That is how a client asks a proxy, which may pass it on like that (RFC 9112, section 3.2.2).
+    """
+    path = raw_path.partition("?")[0]
+    if path.startswith(("http://", "https://")):
+        return "/" + path.partition("://")[2].partition("/")[2]
+    return path
 
 
 Params = tuple[tuple[str, str], ...]

@@ -16,6 +16,11 @@ UPDATE blobs
 -- A file refers to it now. No row means that the janitor was faster.
 UPDATE blobs SET state = 'stored', upload_id = NULL, state_at = now() WHERE id = $1 AND state = 'open' RETURNING id;
 
+-- name: abandon
+-- Its own writer gives it up. No row means that a file refers to it after all, or that the janitor was faster.
+-- As for doom_abandoned: without its digest it has no restore window.
+UPDATE blobs SET state = 'doomed', state_at = now(), sha256 = NULL WHERE id = $1 AND state = 'open' RETURNING id;
+
 -- name: doom
 -- Nobody refers to these any more.
 UPDATE blobs SET state = 'doomed', state_at = now() WHERE id = ANY($1::bigint[]);
@@ -39,6 +44,10 @@ UPDATE blobs SET state = 'doomed', state_at = now(), sha256 = NULL
                LIMIT $2
                  FOR UPDATE SKIP LOCKED)
 RETURNING id, key, upload_id, size;
+
+-- name: list_unknown
+-- Keys that no row knows.
+SELECT k.key FROM unnest($1::text[]) AS k (key) WHERE NOT EXISTS (SELECT 1 FROM blobs AS b WHERE b.key = k.key);
 
 -- name: find_state
 -- Whether a publish whose commit was lost did happen.

@@ -1,6 +1,8 @@
 -- name: poll -> ChangeRow
 -- Everything after a number, and how far the log was trimmed; one row with a null number when there is nothing new.
-SELECT h.number AS head, h.trimmed, c.number, c.kind, c.key
+-- `started` and `place` tell this server and this table from any other: a restore changes one of them.
+SELECT h.number AS head, h.trimmed, pg_postmaster_start_time() AS started, pg_relation_filepath(h.tableoid) AS place,
+       c.number, c.kind, c.key
   FROM change_head AS h
   LEFT JOIN changes AS c ON c.number > $1
  ORDER BY c.number;

@@ -102,6 +102,21 @@ SELECT id FROM namespaces WHERE ancestry @> ARRAY[$1::bigint] ORDER BY cardinali
 UPDATE blobs SET state = 'doomed', state_at = now()
  WHERE id IN (SELECT blob_id FROM package_files WHERE project_id = $1);
 
+-- name: retire_project_names
+-- Remember the names of a project about to be deleted, so that nobody else is asked for them.
+INSERT INTO retired_names (package_type, normalized_name, root_path)
+SELECT n.package_type, n.normalized_name, lower(split_part(p.full_path, '/', 1))
+  FROM package_names AS n
+  JOIN projects AS p ON p.id = n.project_id
+ WHERE n.project_id = $1 AND n.normalized_name <> ''
+ON CONFLICT (package_type, normalized_name, root_path) DO NOTHING;
+
+-- name: copy_retired_names
+-- A top-level namespace was renamed: what was retired below its old path is so below the new one, too.
+INSERT INTO retired_names (package_type, normalized_name, root_path, retired_at)
+SELECT package_type, normalized_name, lower($2), retired_at FROM retired_names WHERE root_path = lower($1)
+ON CONFLICT (package_type, normalized_name, root_path) DO NOTHING;
+
 -- name: delete_project_files
 -- The files of a project about to be deleted.
 DELETE FROM package_files WHERE project_id = $1;

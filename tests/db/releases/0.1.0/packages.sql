@@ -25,30 +25,53 @@ SELECT DISTINCT ON (p.normalized_name) p.normalized_name, p.name
  ORDER BY p.normalized_name, p.id;
 
 -- name: list_files -> PageFile
--- The installable files of one name in some projects, in package and file order, with what a page shows of each.
-SELECT p.name, p.version, f.file_name, b.sha256, b.size, f.created_at, f.requires_python, f.yanked, f.yanked_reason
+-- The installable files of one name in some projects, in package and file order, with what a page shows of each; of
+-- some ids only, where they are given.
+SELECT f.id, f.revision, p.name, p.version, f.file_name, b.sha256, b.size, f.created_at, f.requires_python, f.yanked,
+       f.yanked_reason
   FROM package_files AS f
   JOIN packages AS p ON p.id = f.package_id
   JOIN blobs AS b ON b.id = f.blob_id
  WHERE f.package_type = $1 AND f.normalized_name = $2 AND f.project_id = ANY($3::bigint[])
    AND p.status IN ('default', 'hidden', 'deprecated')
+   AND ($4::bigint[] IS NULL OR f.id = ANY($4))
  ORDER BY f.package_id, f.id;
 
+-- name: list_file_marks
+-- Which files `list_files` would list, in its order, and their revisions.
+SELECT array_agg(f.id ORDER BY f.package_id, f.id) AS ids,
+       array_agg(f.revision ORDER BY f.package_id, f.id) AS revisions
+  FROM package_files AS f
+  JOIN packages AS p ON p.id = f.package_id
+ WHERE f.package_type = $1 AND f.normalized_name = $2 AND f.project_id = ANY($3::bigint[])
+   AND p.status IN ('default', 'hidden', 'deprecated');
+
 -- name: list_versions -> VersionRow
--- The installable versions of one name in some projects, in publish order, each with one of its two manifest texts.
-SELECT p.id, p.project_id, p.name, p.version, CASE WHEN $4 THEN p.abbreviated ELSE p.manifest END AS manifest, p.status,
-       p.status_message, p.created_at, f.file_name, f.facts, b.size, b.sha1, b.sha512
+-- The installable versions of one name in some projects, in publish order, each with one of its two manifest texts; of
+-- some ids only, where they are given.
+SELECT p.id, p.revision, p.project_id, p.name, p.version,
+       CASE WHEN $4 THEN p.abbreviated ELSE p.manifest END AS manifest, p.status, p.status_message, p.created_at,
+       f.file_name, f.facts, b.size, b.sha1, b.sha512
   FROM packages AS p
   JOIN package_files AS f ON f.package_id = p.id
   JOIN blobs AS b ON b.id = f.blob_id
  WHERE p.package_type = $1 AND p.normalized_name = $2 AND p.project_id = ANY($3::bigint[])
    AND p.status IN ('default', 'hidden', 'deprecated')
+   AND ($5::bigint[] IS NULL OR p.id = ANY($5))
  ORDER BY p.id;
+
+-- name: list_version_marks
+-- Which versions `list_versions` would list, in its order, and their revisions.
+SELECT array_agg(p.id ORDER BY p.id) AS ids, array_agg(p.revision ORDER BY p.id) AS revisions
+  FROM packages AS p
+ WHERE p.package_type = $1 AND p.normalized_name = $2 AND p.project_id = ANY($3::bigint[])
+   AND p.status IN ('default', 'hidden', 'deprecated')
+   AND EXISTS (SELECT 1 FROM package_files AS f WHERE f.package_id = p.id);
 
 -- name: list_manifests -> VersionRow
 -- Some packages with their full manifest texts.
-SELECT p.id, p.project_id, p.name, p.version, p.manifest, p.status, p.status_message, p.created_at, f.file_name, f.facts,
-       b.size, b.sha1, b.sha512
+SELECT p.id, p.revision, p.project_id, p.name, p.version, p.manifest, p.status, p.status_message, p.created_at,
+       f.file_name, f.facts, b.size, b.sha1, b.sha512
   FROM packages AS p
   JOIN package_files AS f ON f.package_id = p.id
   JOIN blobs AS b ON b.id = f.blob_id
@@ -100,7 +123,7 @@ INSERT INTO packages (project_id, package_type, name, normalized_name, version, 
                       publish_session, creator_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (project_id, package_type, name, version) DO UPDATE
-   SET manifest = excluded.manifest, updated_at = now()
+   SET manifest = excluded.manifest, revision = packages.revision + 1, updated_at = now()
 RETURNING id, (xmax = 0) AS created;
 
 -- name: insert_package
@@ -197,6 +220,7 @@ SELECT p.id
 UPDATE packages AS p
    SET status = CASE WHEN d.message IS NULL THEN 'default' ELSE 'deprecated' END,
        status_message = d.message,
+       revision = p.revision + 1,
        updated_at = now()
   FROM unnest($4::text[], $5::text[]) AS d (version, message)
  WHERE p.project_id = $1 AND p.package_type = $2 AND p.normalized_name = $3 AND p.version = d.version
@@ -251,9 +275,16 @@ SELECT EXISTS (SELECT 1
                  FROM package_names
                 WHERE package_type = $1 AND starts_with(normalized_name, $2) AND project_id = ANY($3::bigint[]));
 
--- name: find_readme
--- The readme of one version.
-SELECT readme FROM packages WHERE id = $1;
+-- name: list_retired
+-- The paths of the top-level namespaces in which a name was lost with its project; for a prefix, any name that begins so.
+SELECT DISTINCT root_path
+  FROM retired_names
+ WHERE package_type = $1
+   AND CASE WHEN $3::boolean THEN starts_with(normalized_name, $2) ELSE normalized_name = $2 END;
+
+-- name: find_front -> Front
+-- What the document about a name repeats from the version at its front.
+SELECT manifest, readme FROM packages WHERE id = $1;
 
 -- name: lock_root
 -- Lock a top-level namespace until the end of the transaction, for what must be unique in all of it.
