@@ -8,16 +8,17 @@ a poll is under way share the next one: under load one tiny query serves dozens 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import asyncpg
 
 from registry import metrics
 from registry.db import changes
+from registry.db.changes import Glance
 from registry.db.connection import Database, translated
 from registry.errors import Unavailable
 
@@ -49,8 +50,9 @@ class Changes:
         self._away = False
         self._fresh_at = -math.inf
         self._seen: int | None = None
-        self._incarnation: tuple[datetime, str] | None = None
+        self._glance: Glance | None = None
         self.history = 0
+        self._count_poll = metrics.polls.labels("ok").inc
 
     @property
     def seen(self) -> int:
@@ -127,27 +129,25 @@ class Changes:
                         self._seen = await changes.head(self._connection)
                         # Look-ups made without a barrier, or while this connection could not be had.
                         self._forget(None)
-                    rows = await changes.poll(self._connection, self._seen)
+                    glance = await changes.glance(self._connection)
+                    if glance != self._glance:
+                        self._take_note(await changes.poll(self._connection, self._seen), self._seen)
         except (asyncpg.PostgresError, asyncpg.InternalClientError) as error:
             # No such table while a backup is being restored, no such role: the log is there again when it is readable.
             raise Unavailable("the change log cannot be read") from error
-        metrics.polls.labels("ok").inc()
-        self._take_note(rows, self._seen)
+        self._count_poll()
         self._fresh_at = started
 
     def _take_note(self, rows: Sequence[asyncpg.Record], seen: int) -> None:
         head, trimmed = rows[0]["head"], rows[0]["trimmed"]
-        incarnation = (rows[0]["started"], rows[0]["place"])
-        restored = head < seen or self._incarnation not in {incarnation, None}
-        self._incarnation = incarnation
-        if head == seen and not restored:
-            return
+        before, self._glance = self._glance, Glance(head, rows[0]["started"], rows[0]["place"])
+        restored = head < seen or (before is not None and before != dataclasses.replace(self._glance, head=before.head))
         if restored:
             self.history += 1
         if trimmed > seen or restored:
             # Too far behind, or in another history.
             self._forget(None)
-        else:
+        elif head != seen:
             self._forget([(row["kind"], row["key"]) for row in rows if row["number"] is not None])
         self._seen = head
         metrics.changes_seen.set(head)

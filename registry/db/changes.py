@@ -11,6 +11,7 @@ import asyncpg
 
 from registry.db.connection import Db
 from registry.db.queries import Queries
+from registry.errors import Unavailable
 
 SQL = Queries("changes")
 
@@ -42,13 +43,30 @@ class ChangeRow:
     key: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a poll would begin with."""
+
+    head: int
+    started: datetime
+    place: str
+
+
 async def record(tx: Db, changes: Sequence[Change]) -> None:
     """Log what this transaction moved. Call it last: it serialises commits, which is what orders the numbers."""
     await tx.execute(SQL.record, [c.kind for c in changes], [c.key for c in changes])
 
 
+async def glance(db: Db) -> Glance:
+    """Whether there is anything new: half the work of a poll, and this runs for every few requests."""
+    row = await db.fetchrow(SQL.glance)
+    if row is None:
+        raise Unavailable("the change log has no head")
+    return Glance(*row)
+
+
 async def poll(db: Db, seen: int) -> list[asyncpg.Record]:
-    """Rows of ChangeRow's columns, as records: this runs for every few requests."""
+    """Rows of ChangeRow's columns, as records."""
     return await db.fetch(SQL.poll, seen)
 
 

@@ -7,6 +7,10 @@ SELECT h.number AS head, h.trimmed, pg_postmaster_start_time() AS started, pg_re
   LEFT JOIN changes AS c ON c.number > $1
  ORDER BY c.number;
 
+-- name: glance -> Glance
+-- The first columns of `poll`: whether there is anything new at all.
+SELECT number AS head, pg_postmaster_start_time() AS started, pg_relation_filepath(tableoid) AS place FROM change_head;
+
 -- name: head
 -- The newest number.
 SELECT number FROM change_head;
