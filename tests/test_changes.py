@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-import asyncpg
 import pytest
 
 from registry import changes as follower
