@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
 from registry.services import Services
 
@@ -36,3 +37,10 @@ async def take(services: Services) -> Inventory:
     async with aclosing(services.store.list()) as objects:
         keys = [one.key async for one in objects]
     return Inventory(tuple(files), tuple(packages), tuple(blobs), tuple(keys))
+
+
+def root_of(services: Services) -> Path:
+    """The directory of the local store."""
+    file = services.store.path("0")
+    assert file is not None
+    return file.parent

@@ -50,7 +50,7 @@ async def kinds(services: Services, mode: Mode | None = None) -> list[tuple[str,
 
 def files(services: Services) -> list[Path]:
     """The objects in the order of their keys."""
-    root = services.store._tree.root  # type: ignore[attr-defined]
+    root = inventory.root_of(services)
     return sorted(path for path in root.rglob("*") if path.is_file() and ".incoming" not in path.parts)
 
 
@@ -217,7 +217,7 @@ async def test_what_a_format_objects_to_is_told(services: Services, project: Pro
 
 
 async def test_a_store_that_is_away_is_no_finding(services: Services, project: Project) -> None:
-    root = services.store._tree.root  # type: ignore[attr-defined]
+    root = inventory.root_of(services)
     root.rename(root.with_name("away"))
 
     with pytest.raises(Unavailable):

@@ -80,11 +80,8 @@ async def left_over(services: Services) -> list[str]:
 
 async def unfinished(services: Services) -> list[str]:
     """Multipart uploads or temporary files that writers left behind."""
-    store = services.store
-    if hasattr(store, "client"):
-        answer = await store.client.list_multipart_uploads(Bucket=store.bucket)
-        return [upload["Key"] for upload in answer.get("Uploads", ())]
-    return [path.name for path in (store._tree.root / ".incoming").iterdir()]  # type: ignore[attr-defined]
+    async with aclosing(services.store.unfinished()) as uploads:
+        return [upload.key async for upload in uploads]
 
 
 async def clean(services: Services) -> list[Step]:

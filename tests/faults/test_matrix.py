@@ -40,7 +40,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def store(services: Services) -> str:
-    return "s3" if hasattr(services.store, "client") else "local"
+    return "s3" if services.store.path("0") is None else "local"
 
 
 async def states(deed: Deed, new_place: NewPlace, port: int) -> tuple[Seen, Seen]:
