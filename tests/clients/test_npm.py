@@ -179,7 +179,9 @@ async def test_yarn_berry_keeps_its_age_gate_and_the_documented_line_opens_it(
 
     fresh = await start(client, "install", cwd=application, home=home)
     assert (1, True) == (fresh.code, "quarantined" in fresh.text), fresh.text
-    await people.services.db.execute("UPDATE packages SET created_at = created_at - interval '3 days'")
+    await people.services.db.execute(
+        "UPDATE packages SET created_at = created_at - interval '3 days', revision = revision + 1"
+    )
     # The tag makes a new document of it; yarn keeps the one it has.
     await people.root.ask("PUT", path(project, "-/package/@acme%2fwidget/dist-tags/old"), json="1.0.0")
     shutil.rmtree(home)

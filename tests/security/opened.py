@@ -14,6 +14,10 @@ _EVENTS = frozenset({
 })  # fmt: skip
 
 
+# What the metrics of the process are read from, at /metrics.
+_OF_THE_PROCESS = {"/proc/self/fd", "/proc/self/limits", "/proc/self/stat"}
+
+
 class _Watch:
     """What was touched while somebody looked. One for the process: an audit hook cannot be taken back."""
 
@@ -45,5 +49,5 @@ def paths_outside(root: Path) -> Iterator[set[str]]:
         allowed = [root, *map(Path, (sys.prefix, sys.base_prefix)), Path(__file__).parents[2]]
         allowed = [directory.resolve() for directory in allowed]
         # The second argument of `open` is its mode; children are started with nothing to read.
-        paths = [path for path in noted - {os.devnull} if "/" in path or ".." in path or "\\" in path]
+        paths = [path for path in noted - _OF_THE_PROCESS - {os.devnull} if "/" in path or ".." in path or "\\" in path]
         outside.update(p for p in paths if not any(Path(p).resolve().is_relative_to(one) for one in allowed))
