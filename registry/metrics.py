@@ -16,7 +16,6 @@ requests = Counter("registry_http_requests", "Requests answered", ["route", "met
 request_seconds = Histogram(
     "registry_http_request_seconds", "Time from route to answer", ["route"], buckets=_SECONDS, registry=REGISTRY
 )
-in_flight = Gauge("registry_http_inflight", "Requests being handled", registry=REGISTRY)
 publishes = Counter("registry_publish", "Publishes by outcome", ["format", "outcome"], registry=REGISTRY)
 upload_bytes = Counter("registry_upload_bytes", "Bytes received into the store", registry=REGISTRY)
 upload_budget = Gauge("registry_upload_budget_bytes", "Memory reserved by uploads in flight", registry=REGISTRY)

@@ -68,47 +68,47 @@ class GuardedStore:
 
     async def size(self, key: str) -> int:
         """Bytes of the object."""
-        with self.operation():
+        with self.operation("size"):
             return await self._store.size(key)
 
     async def read(self, key: str, start: int, length: int) -> bytes:
         """The bytes there are in the range."""
-        with self.operation():
+        with self.operation("read"):
             return await self._store.read(key, start, length)
 
     async def stream(self, key: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes of a range, in pieces."""
-        async with aclosing(self._each(self._store.stream(key, start, length))) as pieces:
+        async with aclosing(self._each("stream", self._store.stream(key, start, length))) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def delete(self, key: str) -> None:
         """Remove the object."""
-        with self.operation():
+        with self.operation("delete"):
             await self._store.delete(key)
 
     async def abort_upload(self, key: str, upload_id: str | None) -> None:
         """Remove what is left of an unfinished upload."""
-        with self.operation():
+        with self.operation("abort"):
             await self._store.abort_upload(key, upload_id)
 
     async def list(self) -> AsyncGenerator[StoredObject]:
         """Every complete object, ordered by key."""
-        async with aclosing(self._each(self._store.list())) as objects:
+        async with aclosing(self._each("list", self._store.list())) as objects:
             async for found in objects:
                 yield found
 
     async def unfinished(self) -> AsyncGenerator[UnfinishedUpload]:
         """Every upload that was begun and is not complete."""
-        async with aclosing(self._each(self._store.unfinished())) as uploads:
+        async with aclosing(self._each("list", self._store.unfinished())) as uploads:
             async for found in uploads:
                 yield found
 
-    async def _each(self, source: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    async def _each(self, kind: str, source: AsyncGenerator[T]) -> AsyncGenerator[T]:
         """Every item, each of which is an operation."""
         async with aclosing(source) as items:
             while True:
-                with self.operation():
+                with self.operation(kind):
                     item = await anext(items, None)
                 if item is None:
                     return
@@ -139,11 +139,12 @@ class GuardedStore:
             raise Unavailable("The object store does not answer, try again later", retry_after=math.ceil(OPEN_SECONDS))
 
     @contextmanager
-    def operation(self) -> Iterator[None]:
+    def operation(self, kind: str) -> Iterator[None]:
         """Around a use of the store that ends with an answer of it."""
         self.check()
         try:
-            yield
+            with metrics.store_seconds.labels(kind).time():
+                yield
         except Unavailable:
             self.note_failure()
             raise
@@ -198,7 +199,8 @@ class _GuardedWriter:
     async def write(self, piece: bytes) -> None:
         """Append a piece. That it was taken says nothing of the store: it may be kept until there are more of them."""
         try:
-            await self._writer.write(piece)
+            with metrics.store_seconds.labels("write").time():
+                await self._writer.write(piece)
         except Unavailable as error:
             if error is not self._elsewhere:
                 self._guard.note_failure()
@@ -207,7 +209,8 @@ class _GuardedWriter:
     async def commit(self) -> None:
         """Finish."""
         try:
-            await self._writer.commit()
+            with metrics.store_seconds.labels("commit").time():
+                await self._writer.commit()
         except Unavailable as error:
             if error is not self._elsewhere:
                 self._guard.note_failure()

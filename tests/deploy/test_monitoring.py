@@ -191,6 +191,7 @@ HEALTHY = {
     BUCKET % "+Inf": "0+600x200",
     f"registry_loop_lag_seconds{{{GOOD}}}": "0.001x200",
     f'registry_db_errors_total{{{GOOD}, error="ConnectionError"}}': "0+1x200",
+    f"registry_store_breaker_open{{{GOOD}}}": "0x200",
     f'registry_change_polls_total{{{GOOD}, result="ok"}}': "0+600x200",
     f'registry_change_polls_total{{{OTHER}, result="ok"}}': "0+600x200",
     f'registry_change_polls_total{{{GOOD}, result="failed"}}': "0x200",
@@ -218,6 +219,7 @@ TROUBLE: dict[str, dict[str, str | None]] = {
     "RegistryReadsSlow": {BUCKET % "0.1": "0+300x200"},
     "RegistryEventLoopLag": {f"registry_loop_lag_seconds{{{GOOD}}}": "0.4x200"},
     "RegistryDatabaseErrors": {f'registry_db_errors_total{{{GOOD}, error="ConnectionError"}}': "0+60x200"},
+    "RegistryStoreAway": {f"registry_store_breaker_open{{{GOOD}}}": "0x10 1x190"},
     "RegistryChangeLogPollsFail": {f'registry_change_polls_total{{{GOOD}, result="failed"}}': "0+1x200"},
     "RegistryReplicaBehind": {f"registry_changes_seen{{{OTHER}}}": "0+5x10 50x190"},
     "RegistryPublishesConflict": {
