@@ -35,6 +35,7 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     embedded/        2  a private Postgres for a machine without services
     inspection_child 2  what runs in such a child
     archives/        1  bounded reading of tar and zip
+    attestations     1  signed statements about files, and what a trust root says of their signers
     settings         1  the environment, read once
     access           1  actors, abilities and the rule that connects them
     siblings         2  what workers that share a port tell each other

@@ -47,6 +47,7 @@ class Publication:
     deprecated: str | None = None
     core_metadata: bytes | None = None
     core_metadata_sha256: str | None = None
+    provenance: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     tags: Sequence[str] = ()
     unique_below: int | None = None
@@ -165,6 +166,7 @@ async def _insert(tx: Db, author: Author, project: Project, publication: Publica
         requires_python=publication.requires_python,
         core_metadata=publication.core_metadata,
         core_metadata_sha256=publication.core_metadata_sha256,
+        provenance=publication.provenance,
         facts=publication.facts,
     )
     if await packages.insert_file(tx, package, package_id, file) is None:

@@ -93,8 +93,8 @@ class Inspector:
 
         `file` is the seekable object `key` of `size` bytes; `arguments` and the result are JSON, the result at most
         8 MiB of it. Raises Invalid with the text of the Invalid that the reader raised, or when the reader fails or
-        takes too much; TooBusy when no child becomes free in time; Unavailable when none can be started; and what
-        `store.read` raises.
+        takes too much; TooBusy when no child becomes free in time; Unavailable when none can be started or the reader
+        raised it; and what `store.read` raises.
         """
         if not reader.startswith(self._allowed_prefix):
             raise ValueError(f"{reader} is not a reader: its module must begin with {self._allowed_prefix}")
@@ -113,6 +113,9 @@ class Inspector:
                 return value
             case {"invalid": str(text)}:
                 raise Invalid(text)
+            case {"unavailable": str(text)}:
+                log.error("The reader %s: %s", reader, text)
+                raise Unavailable(text)
             case _:
                 log.error("The archive reader %s failed", reader, extra={"key": key, "failure": answer.get("failed")})
                 raise Invalid("the archive cannot be read")
@@ -225,7 +228,7 @@ class _Child:
                         raise _Lost
                     content = await store.read(key, start, length)
                     await self._send(orjson.dumps({"length": len(content)}), content)
-                case {"value": _} | {"invalid": str()} | {"failed": str()}:
+                case {"value": _} | {"invalid": str()} | {"unavailable": str()} | {"failed": str()}:
                     return frame
                 case _:
                     raise _Lost

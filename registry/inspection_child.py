@@ -8,7 +8,7 @@ JSON.
     parent  {"reader": "module:function", "arguments": {...}, "size": n, "path": text or null, "cpu": seconds}
     child   {"read": [start, length]}               any number of times when there is no path
     parent  {"length": n}, then n bytes unframed
-    child   {"value": any} or {"invalid": text} or {"failed": traceback}
+    child   {"value": any} or {"invalid": text} or {"unavailable": text} or {"failed": traceback}
 
 The process ends when stdin does, when the parent dies, or when a limit is hit.
 """
@@ -32,7 +32,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 
 import orjson
 
-from registry.errors import Invalid
+from registry.errors import Invalid, Unavailable
 
 LENGTH = struct.Struct(">I")
 MAX_RESULT = 8 << 20
@@ -139,6 +139,8 @@ def inspect(channel: Channel, job: dict[str, Any]) -> bytes:
             answer = orjson.dumps({"value": reader(file, **job["arguments"])})
     except Invalid as error:
         return orjson.dumps({"invalid": error.text})
+    except Unavailable as error:
+        return orjson.dumps({"unavailable": error.text})
     except (MemoryError, HungUp):
         raise
     except Exception:  # noqa: BLE001 - a mistake of the reader is for the parent to log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 PREFIX = "REGISTRY_"
+_TRUST_ROOT = "application/vnd.dev.sigstore.trustedroot"
 SECRETS = frozenset({"root_token", "database_url", "database_direct_url"})
 
 
@@ -51,6 +53,9 @@ class Settings(BaseModel):
     trusted_proxies: str = Field(
         "",
         description="comma-separated networks whose `X-Forwarded-For` names the client, for audit and limits",
+    )
+    trust_root: Path | None = Field(
+        None, description="Sigstore `trusted_root.json` that attestations are verified against; unverified when unset"
     )
     npm_tarball_names: Literal["gitlab", "canonical"] = Field(
         "gitlab", description="file form in npm documents: `@scope/pkg-1.0.0.tgz` or `pkg-1.0.0.tgz`; both are served"
@@ -104,6 +109,19 @@ class Settings(BaseModel):
         for network in filter(None, value.replace(" ", "").split(",")):
             ipaddress.ip_network(network)
         return value
+
+    @field_validator("trust_root")
+    @classmethod
+    def _is_trust_root(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        try:
+            root = json.loads(value.read_bytes())
+        except (OSError, ValueError):
+            raise ValueError("must be a readable JSON file") from None
+        if not isinstance(root, dict) or not str(root.get("mediaType", "")).startswith(_TRUST_ROOT):
+            raise ValueError(f"must be a file of media type {_TRUST_ROOT}")
+        return value.absolute()
 
     @property
     def base_url(self) -> str:

@@ -158,6 +158,7 @@ CREATE TABLE public.package_files (
     revision integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+COMMENT ON COLUMN public.package_files.provenance IS 'JSON text of the format: who attested what about the file';
 COMMENT ON COLUMN public.package_files.facts IS 'what the format learnt by opening the file';
 COMMENT ON COLUMN public.package_files.revision IS 'moves whenever anything shown of this row changes';
 COMMENT ON COLUMN public.package_files.created_at IS 'the upload time of the simple repository API';

@@ -8,7 +8,7 @@ import time
 from typing import Any, BinaryIO
 
 from registry.archives import open_zip, tar_members
-from registry.errors import Invalid
+from registry.errors import Invalid, Unavailable
 
 
 def tar_names(file: BinaryIO) -> list[str]:
@@ -48,6 +48,10 @@ def surroundings(file: BinaryIO) -> dict[str, Any]:
 
 def refuse(file: BinaryIO, *, text: str) -> None:
     raise Invalid(text)
+
+
+def despair(file: BinaryIO, *, text: str) -> None:
+    raise Unavailable(text)
 
 
 def fail(file: BinaryIO) -> None:

@@ -133,6 +133,14 @@ async def test_a_refusal_by_the_reader_arrives_with_its_text(inspector: Inspecto
         await run(inspector, "refuse", text="é has no METADATA")
 
 
+async def test_a_reader_that_lacks_something_does_not_blame_the_archive(
+    inspector: Inspector, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(Unavailable, match=r"^no key$"):
+        await run(inspector, "despair", text="no key")
+    assert [f"The reader {READERS}:despair: no key"] == [record.getMessage() for record in caplog.records]
+
+
 async def test_a_mistake_of_a_reader_refuses_the_archive_and_is_logged(
     inspector: Inspector, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -80,6 +80,8 @@ def test_empty_is_unset() -> None:
         ("EXTERNAL_URL", "https://packages.example.com:99999"),
         ("EXTERNAL_URL", "https://[::1"),
         ("GITLAB_URL", "gitlab"),
+        ("TRUST_ROOT", "/nowhere/trusted_root.json"),
+        ("TRUST_ROOT", __file__),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
     ],
@@ -96,6 +98,14 @@ def test_every_fault_is_told_at_once() -> None:
 @pytest.mark.parametrize("name", ["PORT", "EXTERNAL_URL", "WORKERS", "STALE_SECONDS"])
 def test_what_is_refused_is_not_repeated(name: str) -> None:
     assert "hunter2" not in refused(**{name: "hunter2:hunter2"})
+
+
+def test_a_trust_root_is_a_file_of_its_type(tmp_path: Path) -> None:
+    file = tmp_path / "root.json"
+    file.write_text('{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}')
+    assert "REGISTRY_TRUST_ROOT: " in refused(TRUST_ROOT=str(file))
+    file.write_text('{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}')
+    assert file == given_settings(TRUST_ROOT=str(file)).trust_root
 
 
 def test_secrets_do_not_show() -> None:

@@ -56,6 +56,7 @@ def package_file(one: FileDetails) -> Entity:
         "file_sha1": one.sha1,
         "file_sha256": one.sha256,
         "pipelines": [],
+        **({"attestations": one.attestations} if one.attestations else {}),
     }
 
 

@@ -217,6 +217,20 @@ PACKAGES = listing(entity("Package", _PACKAGE))
 GROUP_PACKAGES = listing(entity("PackageOfGroup", {**_PACKAGE, **_HOME}))
 PACKAGE = entity("DetailedPackage", {**_PACKAGE, "versions": listing(_VERSION)})
 PIPELINES = Content(_PIPELINES)
+_ATTESTATION = entity(
+    "Attestation",
+    {
+        "predicate_type": "string",
+        "verified": {"type": "boolean", "description": "whether the signer is known to be who the rest says"},
+        "issuer": "string",
+        "identity": "string",
+        "claims": {
+            "type": "object",
+            "description": "where the certificate says the file was built, source_repository_uri and the like",
+            "additionalProperties": {"type": "string"},
+        },
+    },
+)
 PACKAGE_FILES = listing(
     entity(
         "PackageFile",
@@ -230,7 +244,9 @@ PACKAGE_FILES = listing(
             "file_sha1": "string?",
             "file_sha256": "string",
             "pipelines": _PIPELINES,
+            "attestations": listing(_ATTESTATION),
         },
+        optional=("attestations",),
     )
 )
 PROTECTION_RULE = entity(

@@ -41,6 +41,14 @@ _STRICTNESS = (
     ),
 )  # fmt: skip
 
+_IDENTITIES = Parameter(
+    "attestation_identities",
+    "strings",
+    "who may sign attestations, each `issuer identity`, with `*` in the identity for any text; verified against the"
+    " trust root",
+    nullable=True,
+)
+
 _ANYONE = Parameter(
     "package_registry_allow_anyone_to_pull_option",
     "boolean",
@@ -49,8 +57,8 @@ _ANYONE = Parameter(
 )
 
 # What a layer may set; null takes a setting out of the layer, so that the one above decides again.
-PROJECT_SETTINGS = (*_FORWARDING, *_STRICTNESS)
-GROUP_SETTINGS = (*_FORWARDING, *_LOCKS, *_STRICTNESS)
+PROJECT_SETTINGS = (*_FORWARDING, *_STRICTNESS, _IDENTITIES)
+GROUP_SETTINGS = (*_FORWARDING, *_LOCKS, *_STRICTNESS, _IDENTITIES)
 INSTANCE_SETTINGS = (*GROUP_SETTINGS, _ANYONE, *limits.PARAMETERS)
 
 DEFAULTS: Mapping[str, object] = {
@@ -59,6 +67,7 @@ DEFAULTS: Mapping[str, object] = {
     "pypi_validation": "basic",
     "npm_validation": "default",
     "immutable_file_names": False,
+    _IDENTITIES.name: [],
     _ANYONE.name: True,
     **limits.DEFAULTS,
 }

@@ -56,7 +56,7 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class FileDetails:
-    """A file of a package as the API shows it; `size` in bytes."""
+    """A file of a package as the API shows it; `size` in bytes, `attestations` None where there are none."""
 
     id: int
     package_id: int
@@ -66,6 +66,7 @@ class FileDetails:
     md5: str | None
     sha1: str | None
     sha256: str
+    attestations: list[dict[str, object]] | None
 
 
 async def list_first_ids(

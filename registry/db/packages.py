@@ -73,6 +73,7 @@ class PageFile:
     requires_python: str
     yanked: bool
     yanked_reason: str | None
+    attested: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,15 @@ class VersionRow:
     size: int
     sha1: str
     sha512: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What is attested of a file: `text` is JSON of the format, None for nothing."""
+
+    version: str
+    text: str | None
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +202,7 @@ class NewFile:
     requires_python: str
     core_metadata: bytes | None
     core_metadata_sha256: str | None
+    provenance: str | None
     facts: Mapping[str, Any]
 
 
@@ -275,6 +286,22 @@ async def find_named_file(
     return FileRow(**row) if row else None
 
 
+async def find_provenance(
+    db: Db, package_type: str, name: str, project_ids: Sequence[int], file_name: str, sha256: str | None
+) -> Provenance | None:
+    """What is attested of the newest file of a normalised name with this file name, and with this sha256 if given."""
+    row = await db.fetchrow(SQL.find_provenance, package_type, name, project_ids, file_name, sha256)
+    return Provenance(**row) if row else None
+
+
+async def find_version_provenance(
+    db: Db, package_type: str, name: str, project_ids: Sequence[int], version: str
+) -> Provenance | None:
+    """What is attested of the one file of the newest package of a normalised name at this version."""
+    row = await db.fetchrow(SQL.find_version_provenance, package_type, name, project_ids, version)
+    return Provenance(**row) if row else None
+
+
 async def put_package(tx: Db, package: NewPackage, *, may_exist: bool) -> tuple[int, bool] | None:
     """Insert a package: its id and whether it is new. None when it exists and must not."""
     query = SQL.upsert_package if may_exist else SQL.insert_package
@@ -307,6 +334,7 @@ async def insert_file(tx: Db, package: NewPackage, package_id: int, file: NewFil
         file.requires_python,
         file.core_metadata,
         file.core_metadata_sha256,
+        file.provenance,
         file.facts,
     )
     return file_id

@@ -76,6 +76,13 @@ class Context:
         return limit if isinstance(limit, int) else self.format.file_limit
 
     @property
+    def trust(self) -> dict[str, object]:
+        """What attestations are verified against here, as `registry.attestations.Trust` is carried to a child."""
+        root = self.services.settings.trust_root
+        identities = self.project.settings.get("attestation_identities")
+        return {"root": str(root) if root else None, "identities": identities if isinstance(identities, list) else []}
+
+    @property
     def cache_control(self) -> str:
         """For answers that change: always revalidated, and kept out of shared caches when credentials were used."""
         return "no-cache" if self.actor.is_anonymous else "private, no-cache"

@@ -213,6 +213,7 @@ CREATE TABLE package_files (
 CREATE UNIQUE INDEX package_files_name_key ON package_files (project_id, package_type, normalized_name, file_name);
 CREATE INDEX package_files_package ON package_files (package_id);
 CREATE UNIQUE INDEX package_files_blob_key ON package_files (blob_id);
+COMMENT ON COLUMN package_files.provenance IS 'JSON text of the format: who attested what about the file';
 COMMENT ON COLUMN package_files.facts IS 'what the format learnt by opening the file';
 COMMENT ON COLUMN package_files.revision IS 'moves whenever anything shown of this row changes';
 COMMENT ON COLUMN package_files.created_at IS 'the upload time of the simple repository API';

@@ -83,7 +83,8 @@ SELECT ARRAY(SELECT f.id
 
 -- name: list_files -> FileDetails
 -- Files by id, in the order of the ids.
-SELECT f.id, f.package_id, f.file_name, f.created_at, b.size, b.md5, b.sha1, b.sha256
+SELECT f.id, f.package_id, f.file_name, f.created_at, b.size, b.md5, b.sha1, b.sha256,
+       f.facts -> 'attestations' AS attestations
   FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, position)
   JOIN package_files AS f ON f.id = asked.id
   JOIN blobs AS b ON b.id = f.blob_id

@@ -28,7 +28,7 @@ SELECT DISTINCT ON (p.normalized_name) p.normalized_name, p.name
 -- The installable files of one name in some projects, in package and file order, with what a page shows of each; of
 -- some ids only, where they are given.
 SELECT f.id, f.revision, p.name, p.version, f.file_name, b.sha256, b.size, f.created_at, f.requires_python, f.yanked,
-       f.yanked_reason
+       f.yanked_reason, f.provenance IS NOT NULL AS attested
   FROM package_files AS f
   JOIN packages AS p ON p.id = f.package_id
   JOIN blobs AS b ON b.id = f.blob_id
@@ -116,6 +116,28 @@ SELECT f.id, f.package_id, f.project_id, p.name, f.normalized_name, p.version, f
  ORDER BY f.package_id DESC, f.id DESC
  LIMIT 1;
 
+-- name: find_provenance -> Provenance
+-- What is attested of the newest file of a name with this file name, and with this digest where one is given.
+SELECT p.version, f.provenance AS text, f.facts
+  FROM package_files AS f
+  JOIN packages AS p ON p.id = f.package_id
+  JOIN blobs AS b ON b.id = f.blob_id
+ WHERE f.package_type = $1 AND f.normalized_name = $2 AND f.project_id = ANY($3::bigint[]) AND f.file_name = $4
+   AND (b.sha256 = $5 OR $5 IS NULL)
+   AND p.status IN ('default', 'hidden', 'deprecated')
+ ORDER BY f.package_id DESC, f.id DESC
+ LIMIT 1;
+
+-- name: find_version_provenance -> Provenance
+-- What is attested of the file of the newest package of a name at this version.
+SELECT p.version, f.provenance AS text, f.facts
+  FROM packages AS p
+  JOIN package_files AS f ON f.package_id = p.id
+ WHERE p.package_type = $1 AND p.normalized_name = $2 AND p.project_id = ANY($3::bigint[]) AND p.version = $4
+   AND p.status IN ('default', 'hidden', 'deprecated')
+ ORDER BY p.id DESC
+ LIMIT 1;
+
 -- name: upsert_package
 -- The package of this name and version, made if it was missing; `created` says which. A second file of a version
 -- overwrites the version's stored metadata, as on GitLab.
@@ -137,8 +159,8 @@ RETURNING id, true AS created;
 -- name: insert_file
 -- A new file of a package; no row when the file name is taken.
 INSERT INTO package_files (package_id, project_id, package_type, normalized_name, file_name, blob_id, requires_python,
-                           core_metadata, core_metadata_sha256, facts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                           core_metadata, core_metadata_sha256, provenance, facts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (project_id, package_type, normalized_name, file_name) DO NOTHING
 RETURNING id;
 

@@ -51,6 +51,7 @@ async def test_anybody_makes_a_group_and_owns_it(people: People, services: Servi
         "pypi_validation": "basic",
         "npm_validation": "default",
         "immutable_file_names": False,
+        "attestation_identities": [],
     } == group
     status, member = await call(person, "GET", f"/groups/acme/members/{person.user_id}")
     assert (200, 50) == (status, member["access_level"])

@@ -76,6 +76,7 @@ async def test_a_developer_makes_a_project_in_a_group(people: People, services: 
         "pypi_validation": "basic",
         "npm_validation": "default",
         "immutable_file_names": False,
+        "attestation_identities": [],
     } == project
     assert (200, project) == await call(developer, "GET", "/projects/acme%2Fmy-tool")
     assert (200, project) == await call(developer, "GET", f"/projects/{project['id']}")

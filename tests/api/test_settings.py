@@ -17,6 +17,7 @@ DEFAULTS = {
     "pypi_validation": "basic",
     "npm_validation": "default",
     "immutable_file_names": False,
+    "attestation_identities": [],
     "package_registry_allow_anyone_to_pull_option": True,
     **limits.DEFAULTS,
 }

@@ -29,7 +29,7 @@ def asked_name(context: Context) -> Name:
 
 def namespace_of(params: Mapping[str, str]) -> str | None:
     """At instance level `@foo/bar` is looked up in the top-level namespace `foo`; unscoped names are nobody's."""
-    text = params.get("name", "")
+    text = params.get("name") or params.get("spec", "")
     scope, slash, _ = text.partition("/")
     return scope[1:] if slash and scope.startswith("@") else None
 

@@ -47,6 +47,10 @@ class Name:
         """What a version is stored as: GitLab's form, less build metadata, which makes no other version."""
         return self.file_name(semver.parse(version).identity, canonical=False)
 
+    def purl(self, version: str) -> str:
+        """The package URL of a version, spelled as npm does it (npm-package-arg, `toPurl`)."""
+        return f"pkg:npm/{self.text.replace('@', '%40', 1)}@{version}"
+
     def version_of(self, file_name: str) -> str | None:
         """The version a tarball's file name, in either form, stands for; None when it is no tarball of this name."""
         if not file_name.endswith(".tgz"):

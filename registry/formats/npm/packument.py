@@ -6,6 +6,7 @@ import base64
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import orjson
 
@@ -40,6 +41,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Attested:
+    """A provenance bundle that is served; `verified` says whether its signer is known to be an expected one."""
+
+    predicate_type: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRow:
     """One version as stored. `manifest` is that text of `manifest.Manifest` which the document is made of.
 
@@ -55,6 +64,7 @@ class VersionRow:
     created_at: datetime
     deprecated: str | None = None
     publisher: Person | None = None
+    attested: Attested | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,13 @@ class Tarballs:
     def url(self, version: str) -> str:
         """The address of a version's tarball."""
         return f"{self.prefix}/{self.name.text}/-/{self.name.file_name(version, canonical=self.canonical)}"
+
+    def attestations_url(self, version: str) -> str:
+        """The address of a version's attestations.
+
+        npm 11 and 12 ask the host of the registry for this path, npm 10 puts the path behind the registry's own.
+        """
+        return f"{self.prefix}/-/npm/v1/attestations/{quote(f'{self.name.text}@{version}', safe='@')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +243,27 @@ def _tags(packument: Packument, entries: Iterable[Entry]) -> dict[str, str]:
 
 def _object(tarballs: Tarballs, row: VersionRow, extra: dict[str, object]) -> bytes:
     """A stored object with what depends on the row or the URL put behind its last member."""
-    extra["dist"] = {
+    dist: dict[str, object] = {
         "integrity": row.integrity,
         "shasum": row.shasum,
         "tarball": tarballs.url(row.version),
         "fileCount": row.file_count,
         "unpackedSize": row.unpacked_size,
     }
+    if row.attested is not None:
+        dist["attestations"] = _attestations(tarballs, row.version, row.attested)
+    extra["dist"] = dist
     if row.deprecated:
         extra["deprecated"] = row.deprecated
     return b"%b,%b" % (row.manifest[:-1], orjson.dumps(extra)[1:])
+
+
+def _attestations(tarballs: Tarballs, version: str, attested: Attested) -> dict[str, object]:
+    """What `dist` says of them. `provenance` is evidence of who published to pnpm and deno, unseen: so it must be."""
+    found: dict[str, object] = {"url": tarballs.attestations_url(version)}
+    if attested.verified:
+        found["provenance"] = {"predicateType": attested.predicate_type}
+    return found
 
 
 def _person(person: Person) -> dict[str, str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -16,7 +18,7 @@ from registry.documents import Page
 from registry.errors import NotFound
 from registry.formats.npm import finding, packument
 from registry.formats.npm.names import Name
-from registry.formats.npm.packument import Packument, Person, Tarballs, VersionRow
+from registry.formats.npm.packument import Attested, Packument, Person, Tarballs, VersionRow
 from registry.lookups import Serials
 from registry.sections import Mark, Sections
 from registry.server import responses
@@ -90,7 +92,7 @@ def wants_abbreviated(request: web.BaseRequest) -> bool:
 
 def version_row(row: packages.VersionRow) -> VersionRow:
     """A version as stored, as documents show it."""
-    publisher = row.facts.get("publisher")
+    publisher, attestations = row.facts.get("publisher"), row.facts.get("attestations")
     return VersionRow(
         version=row.version,
         manifest=row.manifest.encode(),
@@ -101,7 +103,12 @@ def version_row(row: packages.VersionRow) -> VersionRow:
         created_at=row.created_at,
         deprecated=row.status_message if row.status == "deprecated" else None,
         publisher=Person(publisher) if publisher else None,
+        attested=_attested(attestations[0]) if attestations else None,
     )
+
+
+def _attested(attestation: Mapping[str, Any]) -> Attested:
+    return Attested(attestation["predicate_type"], attestation["verified"])
 
 
 async def _load(context: Context, name: Name, serials: Serials, *, abbreviated: bool) -> Packument:

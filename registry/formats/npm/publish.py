@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -18,6 +19,9 @@ from registry.model import Blob
 from registry.server import responses
 from registry.server.context import Context
 from registry.server.pipeline import confirm
+
+if TYPE_CHECKING:  # it loads libraries that only inspection children need
+    from registry.formats.npm.provenance import Provenance
 
 _DIGESTS = frozenset({"sha1", "sha512"})
 
@@ -37,7 +41,8 @@ async def publish(context: Context) -> web.StreamResponse:
         publication.check_digests(parsed, blob.digests, blob.size)
         inspection = await _inspect(context, parsed, blob)
         stored = manifest.build(parsed, inspection)
-        published = await _put(context, _stored(context, parsed, blob, inspection, stored))
+        provenance = await _provenance(context, parsed, blob)
+        published = await _put(context, _stored(context, parsed, blob, inspection, stored, provenance))
         if published.outcome == "created":
             upload.keep()
     row = {"id": published.package_id, "project_id": context.project.id, "package_type": "npm", "status": "default"}
@@ -60,8 +65,30 @@ async def _inspect(context: Context, parsed: Publication, blob: Blob) -> Inspect
     return inspection
 
 
+async def _provenance(context: Context, parsed: Publication, blob: Blob) -> Provenance | None:
+    """What is kept of the attached provenance, None without one. Raises Invalid, Unavailable."""
+    if parsed.provenance is None:
+        return None
+    found: Provenance = await context.services.inspector.run(
+        "registry.formats.npm.provenance:inspect",
+        context.services.store,
+        blob.key,
+        blob.size,
+        text=parsed.provenance,
+        purl=parsed.name.purl(parsed.version),
+        sha512=blob.digests.sha512,
+        trust=context.trust,
+    )
+    return found
+
+
 def _stored(
-    context: Context, parsed: Publication, blob: Blob, inspection: Inspection, stored: Manifest
+    context: Context,
+    parsed: Publication,
+    blob: Blob,
+    inspection: Inspection,
+    stored: Manifest,
+    provenance: Provenance | None,
 ) -> catalog.Publication:
     project = context.project
     # A scope that is the root namespace's path makes name and version unique in all of it (contract 4.1).
@@ -80,10 +107,12 @@ def _stored(
         abbreviated=stored.abbreviated.decode(),
         readme=parsed.readme,
         deprecated=parsed.deprecated,
+        provenance=provenance["text"] if provenance else None,
         facts={
             "file_count": inspection.file_count,
             "unpacked_size": inspection.unpacked_size,
             "publisher": context.actor.username,
+            **({"attestations": [provenance["attestation"]]} if provenance else {}),
         },
         tags=parsed.tags,
         unique_below=project.ancestry[0] if follows_convention else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from registry.access import Ability
 from registry.errors import NotFound, Unauthenticated
 from registry.formats.npm import (
+    attestations,
     dist_tags,
     downloads,
     editing,
@@ -38,7 +39,9 @@ _SIGNED_IN = Ability.SIGNED_IN
 _TAGS = "/-/package/{name:scoped}/dist-tags"
 _TAG = f"{_TAGS}/{{tag}}"
 _AUDIT = "/-/npm/v1/security"
+_ATTESTATIONS = "/-/npm/v1/attestations/{spec:scoped}"
 _REPORTS: Answers = {200: schemas.REPORT, 307: None}
+_ATTESTED: Answers = {200: schemas.ATTESTATIONS, 304: None}
 # yarn 1 takes only a JSON answer for success.
 _TAGGED: Answers = {204: None, 200: schemas.OK}
 
@@ -62,6 +65,14 @@ FORMAT = Format(
               also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
         Route("POST", f"{_AUDIT}/audits", service.quick, _READ, ALL_LEVELS, denied=service.audit_denied,
               also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
+        Route("GET", _ATTESTATIONS, attestations.show, _READ, ALL_LEVELS, headers=CONDITIONS, answers=_ATTESTED),
+        # npm 10 asks for the path of the URL in the document behind the path of its registry (pacote 18).
+        Route("GET", f"/api/v4/projects/{{again}}/packages/npm{_ATTESTATIONS}", attestations.show, _READ,
+              headers=CONDITIONS, answers=_ATTESTED),
+        Route("GET", f"/api/v4/groups/{{again}}/-/packages/npm{_ATTESTATIONS}", attestations.show, _READ,
+              frozenset({Level.GROUP}), headers=CONDITIONS, answers=_ATTESTED),
+        Route("GET", f"/api/v4/packages/npm{_ATTESTATIONS}", attestations.show, _READ, frozenset({Level.INSTANCE}),
+              headers=CONDITIONS, answers=_ATTESTED),
         Route("GET", _TAGS, dist_tags.list_tags, _READ, ALL_LEVELS,
               headers=CONDITIONS, answers={200: schemas.TAGS, 304: None}),
         Route("PUT", _TAG, dist_tags.set_tag, _CREATE, PROJECT, body=schemas.VERSION, answers=_TAGGED),

@@ -21,6 +21,8 @@ PATHS = (
     Parameter("version", description="a version or a dist-tag"),
     Parameter("tag", description="name of a dist-tag"),
     Parameter("file", description="name of a tarball: `name-1.0.0.tgz`, or `@scope/name-1.0.0.tgz` as GitLab has it"),
+    Parameter("spec", description="name and version of a package: `@scope/name@1.0.0`, its slash encoded or not"),
+    Parameter("again", description="the project or group once more, as npm 10 repeats the path of the registry"),
     Parameter("rev", description="`_rev` of the document that was changed"),
 )
 WRITE = Parameter("write", description="`true`: the full document, whatever the Accept header", values=("true",))
@@ -66,10 +68,25 @@ VERSION = Content({"type": "string", "description": "a version, as a JSON string
 OK = entity("NpmOk", {"ok": _TRUE})
 DONE = entity("NpmDone", {"ok": _TRUE, "success": _TRUE})
 
+_ATTESTED: Schema = {
+    "type": "object",
+    "properties": {"url": _TEXT, "provenance": {"type": "object", "properties": {"predicateType": _TEXT}}},
+    "required": ["url"],
+}
 _DIST = entity(
     "NpmDist",
-    {"integrity": "string", "shasum": "string", "tarball": "string", "fileCount": "integer", "unpackedSize": "integer"},
+    {
+        "integrity": "string",
+        "shasum": "string",
+        "tarball": "string",
+        "fileCount": "integer",
+        "unpackedSize": "integer",
+        "attestations": _ATTESTED,
+    },
+    optional=("attestations",),
 )
+_ATTESTATION = entity("NpmAttestation", {"predicateType": "string", "bundle": "object"})
+ATTESTATIONS = entity("NpmAttestations", {"attestations": {"type": "array", "items": _ATTESTATION}})
 MANIFEST = Content(
     {
         "type": "object",

@@ -89,7 +89,7 @@ async def _files(context: Context, name: str, serials: Serials) -> Sections[simp
             marks = await packages.list_file_marks(db, "pypi", name, projects)
             missing = old.missing(marks)
             rows = await packages.list_files(db, "pypi", name, projects, missing) if missing else []
-    fresh = {row.id: simple.entry(_simple_file(context.base_url, row), row.name, row.version) for row in rows}
+    fresh = {row.id: simple.entry(_simple_file(context.base_url, name, row), row.name, row.version) for row in rows}
     sections = old.renewed(marks, fresh)
     services.sections.keep(key, sections)
     return sections
@@ -126,7 +126,8 @@ def _title(context: Context) -> str:
     return place.name if place is not None else ""
 
 
-def _simple_file(base: str, row: packages.PageFile) -> SimpleFile:
+def _simple_file(base: str, name: str, row: packages.PageFile) -> SimpleFile:
+    provenance = simple.provenance_url(base, name, row.version, row.file_name, row.sha256) if row.attested else None
     return SimpleFile(
         filename=row.file_name,
         url=simple.file_url(base, row.sha256, row.file_name),
@@ -136,6 +137,7 @@ def _simple_file(base: str, row: packages.PageFile) -> SimpleFile:
         requires_python=row.requires_python,
         yanked=row.yanked,
         yanked_reason=row.yanked_reason,
+        provenance_url=provenance,
     )
 
 

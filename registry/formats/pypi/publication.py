@@ -95,7 +95,7 @@ def parse(fields: Mapping[str, Sequence[str]], file_name: str | None) -> Publica
         filetype=form.text("filetype"),
         pyversion=form.text("pyversion"),
         protocol_version=form.text("protocol_version"),
-        attestations=form.text("attestations") or None,
+        attestations=form.identity("attestations") or None,
     )
 
 

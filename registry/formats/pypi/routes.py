@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry.access import Ability
 from registry.errors import NotFound, Unauthenticated
-from registry.formats.pypi import downloads, examination, face, names, pages, schemas, upload
+from registry.formats.pypi import downloads, examination, face, integrity, names, pages, schemas, upload
 from registry.server import files
 from registry.server.responses import CONDITIONS
 from registry.server.routes import READABLE, Face, Format, Route
@@ -37,5 +37,8 @@ FORMAT = Format(
               answers={200: schemas.PROJECT, 302: None, 304: None, 406: None}),
         Route("GET", "/files/{sha256}/{file_name}", downloads.download, Ability.READ_PACKAGE, READABLE,
               headers=files.HEADERS, answers=files.ANSWERS),
+        Route("GET", "/integrity/{name}/{version}/{file_name}/provenance", integrity.provenance, Ability.READ_PACKAGE,
+              READABLE, parameters=(schemas.SHA256,), headers=CONDITIONS,
+              answers={200: schemas.PROVENANCE, 304: None, 406: None}),
     ),
 )  # fmt: skip

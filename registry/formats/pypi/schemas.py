@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.formats.pypi.negotiation import Representation
-from registry.formats.pypi.simple import API_VERSION
+from registry.formats.pypi.simple import API_VERSION, PROVENANCE_TYPE
 from registry.server.content import JSON, Content, Schema, entity
 from registry.server.parameters import Parameter
 
@@ -16,7 +16,9 @@ PATHS = (
     Parameter("name", description="name of a package, however it is spelled"),
     Parameter("sha256", description="digest of a file, hexadecimal"),
     Parameter("file_name", description="name of a file"),
+    Parameter("version", description="a version, as it was published"),
 )
+SHA256 = Parameter("sha256", description="digest of the file meant, where several have the name")
 FORMAT = Parameter("format", description="media type of the answer, before the Accept header", values=_PAGE)
 
 ERRORS = Content(
@@ -55,6 +57,7 @@ UPLOAD = Content(
             "description_content_type": _TEXT,
             "author_email": _TEXT,
             "keywords": _TEXT,
+            "attestations": {"type": "string", "description": "JSON array of attestation objects (PEP 740)"},
         },
         "required": ["name", "version", "content"],
         "additionalProperties": {"type": "string", "description": "further core metadata"},
@@ -90,6 +93,7 @@ _FILE = Content(
             "requires-python": _TEXT,
             "yanked": {"type": ["boolean", "string"]},
             "core-metadata": {"type": "object", "properties": {"sha256": _SHA256}, "required": ["sha256"]},
+            "provenance": {"type": "string", "format": "uri"},
         },
         "required": ["filename", "url", "hashes", "size", "upload-time", "yanked"],
     },
@@ -108,4 +112,32 @@ PROJECT = Content(
     },
     "PypiProject",
     _PAGE,
+)
+PROVENANCE = Content(
+    {
+        "type": "object",
+        "properties": {
+            "version": {"const": 1},
+            "attestation_bundles": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "publisher": {
+                            "type": "object",
+                            "description": "`unverified` is of who signed no more known than that they did",
+                            "properties": {"kind": _TEXT},
+                            "required": ["kind"],
+                            "additionalProperties": True,
+                        },
+                        "attestations": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+                    },
+                    "required": ["publisher", "attestations"],
+                },
+            },
+        },
+        "required": ["version", "attestation_bundles"],
+    },
+    "PypiProvenance",
+    (PROVENANCE_TYPE, JSON),
 )

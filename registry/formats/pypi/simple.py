@@ -1,4 +1,4 @@
-"""Simple pages: the project and index pages of the simple repository API (PEP 503, 592, 629, 658, 691, 700, 714).
+"""Simple pages: the project and index pages of the simple repository API (PEP 503, 592, 629, 658, 691, 700, 714, 740).
 
 JSON is joined from entries that are rendered once each. HTML is a template with the page's skeleton around one block of
 anchors made here, because a template loop over a thousand files costs twenty times as much; so every value is escaped
@@ -21,6 +21,8 @@ from registry.sections import Sections, join
 
 API_VERSION = "1.1"
 TEMPLATE = "pypi/simple.html"
+# Of provenance objects: the public index's integrity API.
+PROVENANCE_TYPE = "application/vnd.pypi.integrity.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class SimpleFile:
     """A file as a project page lists it.
 
     `url` is absolute, without fragment or query; `size` in bytes; `upload_time` aware. `yanked_reason` counts only when
-    `yanked`. `core_metadata_sha256` is None unless `<url>.metadata` is served with exactly these bytes.
+    `yanked`. `core_metadata_sha256` is None unless `<url>.metadata` is served with exactly these bytes,
+    `provenance_url` unless a provenance object is served there.
     """
 
     filename: str
@@ -40,6 +43,7 @@ class SimpleFile:
     yanked: bool = False
     yanked_reason: str | None = None
     core_metadata_sha256: str | None = None
+    provenance_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,15 @@ def file_url(base: str, sha256: str, file_name: str) -> str:
     proxies in between disagree about what a bare `+` is.
     """
     return f"{base}/files/{sha256}/{quote(file_name, safe='')}"
+
+
+def provenance_url(base: str, normalized_name: str, version: str, file_name: str, sha256: str) -> str:
+    """Where the provenance of a file is, under `base`.
+
+    The digest tells files apart that have one name in two projects of a group.
+    """
+    path = "/".join(quote(part, safe="") for part in (normalized_name, version, file_name))
+    return f"{base}/integrity/{path}/provenance?sha256={sha256}"
 
 
 def project_url(base: str, normalized_name: str) -> str:
@@ -128,6 +141,8 @@ def _file_json(file: SimpleFile) -> dict[str, object]:
         document["requires-python"] = file.requires_python
     if file.core_metadata_sha256:
         document["core-metadata"] = {"sha256": file.core_metadata_sha256}
+    if file.provenance_url:
+        document["provenance"] = file.provenance_url
     return document
 
 
@@ -139,8 +154,9 @@ def _file_anchor(file: SimpleFile) -> str:
         digest = escape(f"sha256={file.core_metadata_sha256}")
         # Both names: clients before PEP 714 read the second one only.
         core = f' data-core-metadata="{digest}" data-dist-info-metadata="{digest}"'
+    attested = f' data-provenance="{escape(file.provenance_url)}"' if file.provenance_url else ""
     return (
-        f'<a href="{href}" data-requires-python="{escape(file.requires_python)}"{yanked}{core}>'
+        f'<a href="{href}" data-requires-python="{escape(file.requires_python)}"{yanked}{core}{attested}>'
         f"{escape(file.filename)}</a><br>"
     )
 

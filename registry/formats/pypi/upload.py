@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from contextlib import aclosing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import orjson
 from aiohttp import web
@@ -21,6 +22,9 @@ from registry.model import Blob, Digests
 from registry.server import bodies, responses
 from registry.server.context import Context
 from registry.server.pipeline import confirm
+
+if TYPE_CHECKING:  # it loads libraries that only inspection children need
+    from registry.formats.pypi.attestations import Attested
 
 # What the management API shows of a file, sha1 excepted: no PyPI client declares it, and it would cost a fourth pass.
 _DIGESTS = frozenset({"sha256", "md5"})
@@ -49,8 +53,9 @@ async def upload(context: Context) -> web.StreamResponse:
         strictness = Strictness(project.settings.get("pypi_validation", "basic"))
         inspection = await _inspect(context, declared, blob, strictness)
         validation.check(declared, inspection, strictness)
+        attested = await _attested(context, declared, blob)
         published = await catalog.publish(
-            services.db, context.author, project, _publication(declared, inspection, blob)
+            services.db, context.author, project, _publication(declared, inspection, blob, attested)
         )
         if published.outcome == "created":
             incoming.keep()
@@ -87,7 +92,26 @@ async def _inspect(context: Context, declared: Publication, blob: Blob, strictne
     return found
 
 
-def _publication(declared: Publication, inspection: Inspection | None, blob: Blob) -> catalog.Publication:
+async def _attested(context: Context, declared: Publication, blob: Blob) -> Attested | None:
+    """What the form's attestations say of the file, None without them. Raises Invalid, Unavailable."""
+    if declared.attestations is None:
+        return None
+    found: Attested = await context.services.inspector.run(
+        "registry.formats.pypi.attestations:inspect",
+        context.services.store,
+        blob.key,
+        blob.size,
+        text=declared.attestations,
+        file_name=declared.file_name,
+        sha256=blob.digests.sha256,
+        trust=context.trust,
+    )
+    return found
+
+
+def _publication(
+    declared: Publication, inspection: Inspection | None, blob: Blob, attested: Attested | None
+) -> catalog.Publication:
     core_metadata: bytes | None = None
     if inspection is not None and inspection["offers_core_metadata"] and validation.is_trusted(declared, inspection):
         core_metadata = metadata.core_metadata_bytes(inspection)
@@ -103,4 +127,6 @@ def _publication(declared: Publication, inspection: Inspection | None, blob: Blo
         manifest=orjson.dumps(dict(declared.metadata)).decode(),
         core_metadata=core_metadata,
         core_metadata_sha256=hashlib.sha256(core_metadata).hexdigest() if core_metadata else None,
+        provenance=attested["provenance"] if attested else None,
+        facts={"attestations": attested["attestations"]} if attested else {},
     )

@@ -102,6 +102,8 @@ def expected_anchor(file: SimpleFile) -> Anchor:
     if file.core_metadata_sha256:
         attributes.append(("data-core-metadata", f"sha256={file.core_metadata_sha256}"))
         attributes.append(("data-dist-info-metadata", f"sha256={file.core_metadata_sha256}"))
+    if file.provenance_url:
+        attributes.append(("data-provenance", file.provenance_url))
     return attributes, file.filename
 
 
@@ -179,6 +181,7 @@ files = st.builds(
     yanked=st.booleans(),
     yanked_reason=st.none() | hostile,
     core_metadata_sha256=st.none() | hexadecimal,
+    provenance_url=st.none() | hostile.map(lambda name: simple.provenance_url(BASE, "demo", "1!0", name, SHA)),
 )
 
 
@@ -229,7 +232,7 @@ def test_json_says_the_same_as_html(listed: Sequence[SimpleFile], versions: Sequ
             "yanked": (file.yanked_reason or True) if file.yanked else False,
         } | ({"requires-python": file.requires_python} if file.requires_python else {}) | (
             {"core-metadata": {"sha256": file.core_metadata_sha256}} if file.core_metadata_sha256 else {}
-        )
+        ) | ({"provenance": file.provenance_url} if file.provenance_url else {})
 
 
 def test_the_json_index_names_the_projects() -> None:
