@@ -17,6 +17,8 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     fsck/            4  a check of everything that is stored
     accounts         3  the only module that changes users, tokens and instance settings
     memberships      3  who may change whose access level
+    grants           3  which names are reserved for one group; the only module that changes these grants
+    signing          3  the key that vouches for what is published, and which public keys are known
     protection       3  which names ask for more than the usual level; the only module that changes these rules
     changes          3  the change log follower and its barrier
     lookups          3  cached answers, valid as of the barrier

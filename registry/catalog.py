@@ -6,21 +6,26 @@ Lock order everywhere: the rows of the names, packages by id, the row of the ind
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 import asyncpg
 
-from registry import failpoints, metrics, protection
+from registry import failpoints, grants, metrics, protection, signing
 from registry.conditions import require_unmodified
-from registry.db import blobs, changes, packages
+from registry.db import blobs, changes, namespaces, packages
 from registry.db.changes import Change
 from registry.db.connection import Database, Db
 from registry.db.instance import Author, audit
+from registry.db.packages import UnsignedVersion
 from registry.errors import Conflict, FileNotFound, Forbidden, NotFound, TooBusy, Unavailable
 from registry.model import Blob, Project
+from registry.signing import SigningKey
+
+# Versions signed in one transaction.
+_BATCH = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +82,8 @@ async def publish(db: Database, author: Author, project: Project, publication: P
     """Make a stored blob visible as a file of a version.
 
     Raises Conflict when the file name (or, with `one_file`, the version) is taken by something else, Forbidden when
-    the name accepts no files or none from this author, Unavailable when the database is away. A commit whose answer was
-    lost is looked up.
+    the name accepts no files or none from this author, Reserved when it belongs to another group, Unavailable when the
+    database is away. A commit whose answer was lost is looked up.
     """
     for _ in range(3):
         try:
@@ -138,6 +143,8 @@ async def _insert(tx: Db, author: Author, project: Project, publication: Publica
     ):
         raise Conflict(f"{publication.file_name} already exists: a deleted file has already been taken by that name")
     is_new = status is None or not await packages.has_name(tx, project.id, kind, name)
+    if is_new:
+        await grants.check(tx, project, kind, name)
     await packages.move_serial(tx, project.id, kind, name)
     package = packages.NewPackage(
         project_id=project.id,
@@ -352,6 +359,64 @@ async def deprecate(
             versions={version: messages[version] for version in changed},
         )
         await _moved(tx, project, (package_type, name), index=False, listed=True)
+
+
+async def sign(
+    db: Database,
+    author: Author,
+    key: SigningKey,
+    package_type: str,
+    signed_text: Callable[[str, str, str], str],
+    *,
+    again: bool = False,
+) -> int:
+    """Sign the versions that were published without a signature; `again`: those without one of this key.
+
+    `signed_text` makes of a name, a version and a sha512 what is signed. Answers how many versions were signed, a batch
+    in each transaction: what an interrupted run left out the next one signs.
+    """
+    have = {"signatures": [{"keyid": key.id}] if again else []}
+    signed, after = 0, 0
+    while batch := await packages.list_unsigned(db, package_type, after, have, _BATCH):
+        after = batch[-1].id
+        for project_id in sorted({one.project_id for one in batch}):
+            versions = [one for one in batch if one.project_id == project_id]
+            await _sign(db, author, key, package_type, signed_text, versions)
+            signed += len(versions)
+    return signed
+
+
+async def _sign(
+    db: Database,
+    author: Author,
+    key: SigningKey,
+    package_type: str,
+    signed_text: Callable[[str, str, str], str],
+    versions: Sequence[UnsignedVersion],
+) -> None:
+    """Sign some versions of one project."""
+    facts = {one.id: signing.facts(key.sign(signed_text(one.name, one.version, one.sha512))) for one in versions}
+    names = sorted({(package_type, one.normalized_name) for one in versions})
+    async with db.transaction() as tx:
+        project = await namespaces.find_project(tx, versions[0].project_id)
+        if project is None:
+            return
+        for kind, name in names:
+            await packages.find_name_status(tx, project.id, kind, name)
+        await packages.add_facts(tx, project.id, facts)
+        for kind, name in names:
+            await packages.move_serial(tx, project.id, kind, name)
+        await audit(
+            tx,
+            author,
+            "packages_signed",
+            project,
+            package_type=package_type,
+            key_id=key.id,
+            names=[name for _, name in names],
+            versions=len(versions),
+        )
+        await _moved(tx, project, *names, index=False)
 
 
 @contextlib.asynccontextmanager

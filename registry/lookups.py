@@ -14,9 +14,11 @@ from typing import Literal
 
 from registry.access import Ability, Actor, can
 from registry.cache import Cache
-from registry.db import accounts, instance, namespaces, packages
+from registry.db import accounts, grants, instance, namespaces, packages, signing
 from registry.db.connection import Database
+from registry.db.grants import Grant
 from registry.db.packages import FileRow
+from registry.db.signing import PublicKey
 from registry.model import Group, Level, Project
 
 # Package type, what names the file, and the projects to look in.
@@ -76,6 +78,8 @@ class Lookups:
         self._serials_size = 0
         self._files: dict[FileKey, FileRow] = {}
         self._settings: Cache[None, dict[str, object]] = Cache("settings", 1)
+        self._grants: Cache[str, tuple[Grant, ...]] = Cache("grants", 10)
+        self._signing_keys: Cache[None, tuple[PublicKey, ...]] = Cache("signing_keys", 1)
 
     async def actor(self, token: str) -> Actor | Refusal:
         """Who holds a token: a personal access token or a deploy token."""
@@ -190,6 +194,14 @@ class Lookups:
         """The instance's settings that differ from the defaults."""
         return await self._settings.get(None, lambda: instance.find_settings(self._db))
 
+    async def grants(self, package_type: str) -> tuple[Grant, ...]:
+        """The prefixes of names that are reserved for a group."""
+        return await self._grants.get(package_type, lambda: grants.list_grants(self._db, package_type))
+
+    async def signing_keys(self) -> tuple[PublicKey, ...]:
+        """The public halves of all keys that ever signed here."""
+        return await self._signing_keys.get(None, lambda: signing.list_keys(self._db))
+
     def forget(self, moved: Sequence[tuple[str, str]] | None) -> None:
         """Drop what moved; None drops everything."""
         if moved is None:
@@ -240,6 +252,8 @@ class Lookups:
         self._group_projects.clear()
         self._readable.clear()
         self._settings.clear()
+        self._grants.clear()
+        self._signing_keys.clear()
 
     async def _load_actor(self, digest: bytes) -> Actor | Refusal:
         owner = await accounts.find_token_owner(self._db, digest)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 PREFIX = "REGISTRY_"
 _TRUST_ROOT = "application/vnd.dev.sigstore.trustedroot"
-SECRETS = frozenset({"root_token", "database_url", "database_direct_url"})
+SECRETS = frozenset({"root_token", "database_url", "database_direct_url", "signing_key"})
 
 
 class SettingsError(Exception):
@@ -59,6 +59,9 @@ class Settings(BaseModel):
     )
     npm_tarball_names: Literal["gitlab", "canonical"] = Field(
         "gitlab", description="file form in npm documents: `@scope/pkg-1.0.0.tgz` or `pkg-1.0.0.tgz`; both are served"
+    )
+    signing_key: SecretStr | None = Field(
+        None, description="private key (PEM, P-256) that signs npm versions; below the data directory if embedded"
     )
     stale_seconds: int = Field(60, ge=0, le=600, description="how long known reads go on while Postgres is away")
     drain_seconds: int = Field(

@@ -113,6 +113,22 @@ ALTER TABLE public.members ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.name_grants (
+    id bigint NOT NULL,
+    package_type text NOT NULL,
+    prefix text NOT NULL,
+    namespace_id bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+COMMENT ON COLUMN public.name_grants.prefix IS 'normalised; covers this name and those that go on with a hyphen';
+ALTER TABLE public.name_grants ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.name_grants_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE public.namespaces (
     id bigint NOT NULL,
     kind text NOT NULL,
@@ -159,7 +175,7 @@ CREATE TABLE public.package_files (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 COMMENT ON COLUMN public.package_files.provenance IS 'JSON text of the format: who attested what about the file';
-COMMENT ON COLUMN public.package_files.facts IS 'what the format learnt by opening the file';
+COMMENT ON COLUMN public.package_files.facts IS 'what the format learnt by opening the file, and what it says about it';
 COMMENT ON COLUMN public.package_files.revision IS 'moves whenever anything shown of this row changes';
 COMMENT ON COLUMN public.package_files.created_at IS 'the upload time of the simple repository API';
 ALTER TABLE public.package_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -305,6 +321,16 @@ CREATE TABLE public.schema_migrations (
     name text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.signing_keys (
+    id text NOT NULL,
+    public_key bytea NOT NULL,
+    expires_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+COMMENT ON TABLE public.signing_keys IS 'every key that ever signed here; private keys are never stored in the database';
+COMMENT ON COLUMN public.signing_keys.id IS 'SHA256: and the digest of public_key in base64 without padding';
+COMMENT ON COLUMN public.signing_keys.public_key IS 'SubjectPublicKeyInfo, DER';
+COMMENT ON COLUMN public.signing_keys.expires_at IS 'signatures of versions published from then on do not count';
 CREATE TABLE public.tags (
     id bigint NOT NULL,
     project_id bigint NOT NULL,
@@ -368,6 +394,8 @@ ALTER TABLE ONLY public.deploy_tokens
     ADD CONSTRAINT deploy_tokens_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.members
     ADD CONSTRAINT members_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.name_grants
+    ADD CONSTRAINT name_grants_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.namespaces
     ADD CONSTRAINT namespaces_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.package_files
@@ -392,6 +420,8 @@ ALTER TABLE ONLY public.routes
     ADD CONSTRAINT routes_project_id_key UNIQUE (project_id);
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+ALTER TABLE ONLY public.signing_keys
+    ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tags
     ADD CONSTRAINT tags_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tombstones
@@ -406,6 +436,8 @@ CREATE UNIQUE INDEX deploy_tokens_sha256_key ON public.deploy_tokens USING btree
 CREATE UNIQUE INDEX members_namespace_key ON public.members USING btree (namespace_id, user_id) WHERE (namespace_id IS NOT NULL);
 CREATE UNIQUE INDEX members_project_key ON public.members USING btree (project_id, user_id) WHERE (project_id IS NOT NULL);
 CREATE INDEX members_user ON public.members USING btree (user_id);
+CREATE INDEX name_grants_namespace ON public.name_grants USING btree (namespace_id);
+CREATE UNIQUE INDEX name_grants_prefix_key ON public.name_grants USING btree (package_type, prefix);
 CREATE INDEX namespaces_ancestry ON public.namespaces USING gin (ancestry);
 CREATE UNIQUE INDEX namespaces_owner_key ON public.namespaces USING btree (owner_id) WHERE (kind = 'user'::text);
 CREATE INDEX namespaces_parent ON public.namespaces USING btree (parent_id);
@@ -439,6 +471,8 @@ ALTER TABLE ONLY public.members
     ADD CONSTRAINT members_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.members
     ADD CONSTRAINT members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.name_grants
+    ADD CONSTRAINT name_grants_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.namespaces
     ADD CONSTRAINT namespaces_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES public.users(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.namespaces

@@ -6,6 +6,7 @@ from registry.api import (
     access_tokens,
     audit_events,
     deploy_tokens,
+    grants,
     groups,
     members,
     packages,
@@ -33,5 +34,6 @@ API_ROUTES: tuple[Route, ...] = (
     *settings.ROUTES,
     *packages.ROUTES,
     *protection_rules.ROUTES,
+    *grants.ROUTES,
     *audit_events.ROUTES,
 )

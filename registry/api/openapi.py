@@ -44,6 +44,7 @@ _PATHS: Mapping[str, Parameter] = {
         Parameter("package_id", "integer", "number of a package"),
         Parameter("package_file_id", "integer", "number of a file of the package"),
         Parameter("package_protection_rule_id", "integer", "number of a protection rule"),
+        Parameter("grant_id", "integer", "number of a reserved prefix"),
         Parameter("audit_event_id", "integer", "number of an audit event"),
     )
 }

@@ -262,6 +262,19 @@ PROTECTION_RULE = entity(
 )
 PROTECTION_RULES = listing(PROTECTION_RULE)
 
+GRANT = entity(
+    "Grant",
+    {
+        "id": "integer",
+        "package_type": {"const": "pypi"},
+        "prefix": "string",
+        "group_id": "integer",
+        "group_path": "string",
+        "created_at": "datetime",
+    },
+)
+GRANTS = listing(GRANT)
+
 # --- the instance ----------------------------------------------------------------------------------------------------
 
 VERSION = entity("Version", {"version": "string", "revision": "string"})

@@ -56,10 +56,17 @@ _ANYONE = Parameter(
     nullable=True,
 )
 
+_NAMESPACES = Parameter(
+    "pypi_namespaces",
+    "boolean",
+    "serve simple API 1.5: project pages and two endpoints tell of reserved prefixes (PEP 752)",
+    nullable=True,
+)
+
 # What a layer may set; null takes a setting out of the layer, so that the one above decides again.
 PROJECT_SETTINGS = (*_FORWARDING, *_STRICTNESS, _IDENTITIES)
 GROUP_SETTINGS = (*_FORWARDING, *_LOCKS, *_STRICTNESS, _IDENTITIES)
-INSTANCE_SETTINGS = (*GROUP_SETTINGS, _ANYONE, *limits.PARAMETERS)
+INSTANCE_SETTINGS = (*GROUP_SETTINGS, _ANYONE, _NAMESPACES, *limits.PARAMETERS)
 
 DEFAULTS: Mapping[str, object] = {
     **{one.name: True for one in _FORWARDING},
@@ -69,6 +76,7 @@ DEFAULTS: Mapping[str, object] = {
     "immutable_file_names": False,
     _IDENTITIES.name: [],
     _ANYONE.name: True,
+    _NAMESPACES.name: False,
     **limits.DEFAULTS,
 }
 

@@ -12,6 +12,7 @@ from registry.cli import (
     checking,
     collect,
     deploy_tokens,
+    grants,
     groups,
     instance,
     members,
@@ -19,6 +20,7 @@ from registry.cli import (
     projects,
     restore,
     serve,
+    signing_keys,
     tokens,
     users,
 )
@@ -36,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _serving(commands)
     _operating(commands)
     _keeping(commands)
-    for topic in (users, groups, projects, members, tokens, deploy_tokens, instance):
+    for topic in (users, groups, projects, members, tokens, deploy_tokens, grants, signing_keys, instance):
         topic.add(commands)
     return top
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from registry import accounts, app, logs
-from registry.cli import database, listener, start_page, supervisor, worker
+from registry.cli import database, listener, signing_keys, start_page, supervisor, worker
 from registry.cli.errors import CommandError, ConfigurationError
 from registry.db.connection import open_database
 from registry.db.migrate import migrate
@@ -44,6 +44,7 @@ def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> int:
     if settings.external_url is None and settings.host in {"0.0.0.0", "::", ""}:  # noqa: S104  # compared, not bound
         log.warning("Documents will say %s: set REGISTRY_EXTERNAL_URL to what clients use", settings.base_url)
     with _postgres(settings) as (database_url, alive):
+        settings = signing_keys.with_key(settings)
         made = asyncio.run(prepare(settings, database_url))
         page = _Page(settings, made)
         try:
@@ -69,6 +70,7 @@ def run_worker(settings: Settings, arguments: argparse.Namespace) -> int:
         sys.stdout.buffer.write(supervisor.READY)
         sys.stdout.flush()
 
+    settings = signing_keys.with_key(settings)
     with listener.bound(settings.host, settings.port, shared=True, joining=True) as sockets:
         return worker.run(
             settings,
@@ -108,6 +110,7 @@ async def prepare(settings: Settings, database_url: str) -> str | None:
         raise ConfigurationError(str(error)) from error
     db = await open_database(database_url, pool_size=2, pooled=settings.database_direct_url is not None)
     try:
+        await signing_keys.registered(settings, db)
         token = settings.root_token
         return await accounts.ensure_root(db, None if token is None else token.get_secret_value())
     finally:

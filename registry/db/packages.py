@@ -106,6 +106,18 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsignedVersion:
+    """A version that is to be signed: `sha512` of its file, hexadecimal."""
+
+    id: int
+    project_id: int
+    normalized_name: str
+    name: str
+    version: str
+    sha512: str
+
+
+@dataclass(frozen=True, slots=True)
 class Front:
     """What the document about a name repeats from one version."""
 
@@ -406,6 +418,19 @@ async def set_deprecated(
     """Set or take back (None) deprecation messages by version; answers the versions that changed."""
     rows = await tx.fetch(SQL.set_deprecated, project_id, package_type, name, list(messages), list(messages.values()))
     return [row["version"] for row in rows]
+
+
+async def list_unsigned(
+    db: Db, package_type: str, after: int, facts: Mapping[str, object], limit: int
+) -> list[UnsignedVersion]:
+    """Versions whose id is above `after` and whose files lack these facts, by id."""
+    rows = await db.fetch(SQL.list_unsigned, package_type, after, facts, limit)
+    return [UnsignedVersion(**row) for row in rows]
+
+
+async def add_facts(tx: Db, project_id: int, facts: Mapping[int, Mapping[str, object]]) -> None:
+    """Add facts to the files of packages, by package id."""
+    await tx.execute(SQL.add_facts, project_id, list(facts), list(facts.values()))
 
 
 async def lock_packages(tx: Db, project_id: int, package_ids: Sequence[int]) -> list[DoomedPackage]:

@@ -101,6 +101,7 @@ class Format:
     `file_limit` is in bytes, when the instance sets no other. `normalize` makes of a name what names are compared by,
     and leaves `*` alone. `namespace_of` tells from the parameters of a path which top-level namespace is looked in at
     instance level, for a format that has that level. `examine` is what `registry fsck` asks about each stored name.
+    `signed_text` makes of a name, a version and a hexadecimal sha512 what a signature of a version is about.
     `title` is its name among people, `path_parameters` describes what stands in its paths, for the OpenAPI document.
     """
 
@@ -111,6 +112,7 @@ class Format:
     normalize: Callable[[str], str] = str
     namespace_of: Callable[[Mapping[str, str]], str | None] | None = None
     examine: Examine = _no_objections
+    signed_text: Callable[[str, str, str], str] | None = None
     title: str = ""
     path_parameters: tuple[Parameter, ...] = ()
 

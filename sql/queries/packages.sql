@@ -250,6 +250,31 @@ UPDATE packages AS p
    AND p.status_message IS DISTINCT FROM d.message
 RETURNING p.version;
 
+-- name: list_unsigned -> UnsignedVersion
+-- Versions after an id whose files do not have these facts, in the order of ids.
+SELECT p.id, p.project_id, p.normalized_name, p.name, p.version, b.sha512
+  FROM packages AS p
+  JOIN package_files AS f ON f.package_id = p.id
+  JOIN blobs AS b ON b.id = f.blob_id
+ WHERE p.package_type = $1 AND p.id > $2 AND NOT f.facts @> $3::jsonb
+ ORDER BY p.id
+ LIMIT $4;
+
+-- name: add_facts
+-- Add to what is known of the files of some packages of a project.
+WITH known AS (
+    SELECT k.package_id, k.facts FROM unnest($2::bigint[], $3::jsonb[]) AS k (package_id, facts)
+), told AS (
+    UPDATE package_files AS f
+       SET facts = f.facts || k.facts, revision = f.revision + 1
+      FROM known AS k
+     WHERE f.package_id = k.package_id AND f.project_id = $1
+)
+UPDATE packages AS p
+   SET revision = p.revision + 1
+  FROM known AS k
+ WHERE p.id = k.package_id AND p.project_id = $1;
+
 -- name: lock_packages -> DoomedPackage
 -- Packages about to be deleted, locked in order.
 SELECT id, name, normalized_name, package_type, version, updated_at FROM packages

@@ -39,6 +39,10 @@
 - name: REGISTRY_ROOT_TOKEN_FILE
   value: /run/secrets/registry/root-token
 {{- end }}
+{{- if .root.Values.secrets.keys.signingKey }}
+- name: REGISTRY_SIGNING_KEY_FILE
+  value: /run/secrets/registry/signing-key
+{{- end }}
 {{- if .root.Values.secrets.keys.awsCredentials }}
 - name: AWS_SHARED_CREDENTIALS_FILE
   value: /run/secrets/registry/aws-credentials
@@ -171,7 +175,7 @@ spec:
       volumes:
         - name: tmp
           emptyDir: {sizeLimit: {{ .root.Values.tmpSizeLimit }}}
-        {{- include "registry.secretVolume" (dict "root" .root "keys" (list "databaseUrl" "databaseDirectUrl" "rootToken" "awsCredentials")) | nindent 8 }}
+        {{- include "registry.secretVolume" (dict "root" .root "keys" (list "databaseUrl" "databaseDirectUrl" "rootToken" "signingKey" "awsCredentials")) | nindent 8 }}
 {{- end -}}
 
 {{- define "registry.autoscaler" -}}

@@ -53,6 +53,7 @@ class VersionRow:
     """One version as stored. `manifest` is that text of `manifest.Manifest` which the document is made of.
 
     `integrity` is a subresource integrity (`sha512-...`), `shasum` a sha1 in hexadecimal, `unpacked_size` is in bytes.
+    `signatures` are as `dist` shows them.
     """
 
     version: str
@@ -65,6 +66,7 @@ class VersionRow:
     deprecated: str | None = None
     publisher: Person | None = None
     attested: Attested | None = None
+    signatures: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,8 @@ def _object(tarballs: Tarballs, row: VersionRow, extra: dict[str, object]) -> by
     }
     if row.attested is not None:
         dist["attestations"] = _attestations(tarballs, row.version, row.attested)
+    if row.signatures:
+        dist["signatures"] = row.signatures
     extra["dist"] = dist
     if row.deprecated:
         extra["deprecated"] = row.deprecated

@@ -104,6 +104,7 @@ def version_row(row: packages.VersionRow) -> VersionRow:
         deprecated=row.status_message if row.status == "deprecated" else None,
         publisher=Person(publisher) if publisher else None,
         attested=_attested(attestations[0]) if attestations else None,
+        signatures=row.facts.get("signatures", ()),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from registry import catalog, protection
 from registry.access import Ability
 from registry.catalog import TakenElsewhere
 from registry.errors import Conflict, Forbidden, Invalid, NotFound
-from registry.formats.npm import coherence, editing, finding, incoming, manifest, publication
+from registry.formats.npm import coherence, editing, finding, incoming, manifest, publication, signatures
 from registry.formats.npm.manifest import Manifest
 from registry.formats.npm.publication import Publication
 from registry.formats.npm.tarball import Inspection
@@ -121,6 +122,7 @@ def _stored(
 
 async def _put(context: Context, stored: catalog.Publication) -> catalog.Published:
     await confirm(context, Ability.CREATE_PACKAGE)
+    stored = replace(stored, facts={**stored.facts, **await signatures.facts(context.services, stored)})
     try:
         return await catalog.publish(context.services.db, context.author, context.project, stored)
     except TakenElsewhere as error:

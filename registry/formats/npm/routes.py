@@ -16,6 +16,7 @@ from registry.formats.npm import (
     publish,
     schemas,
     service,
+    signatures,
 )
 from registry.model import Level
 from registry.server import files
@@ -51,12 +52,15 @@ FORMAT = Format(
     file_limit=500 * 1024**2,
     namespace_of=finding.namespace_of,
     examine=examination.examine,
+    signed_text=signatures.signed_text,
     title="npm",
     path_parameters=schemas.PATHS,
     routes=(
         Route("GET", "/-/ping", service.ping, Ability.PUBLIC, ALL_LEVELS, denied=service.ping_denied,
               answers={200: schemas.EMPTY}),
         Route("GET", "/-/whoami", service.whoami, _READ, ALL_LEVELS, also=_SIGNED_IN, answers={200: schemas.WHOAMI}),
+        Route("GET", "/-/npm/v1/keys", signatures.keys, Ability.PUBLIC, ALL_LEVELS, denied=signatures.keys_denied,
+              answers={200: schemas.KEYS, 404: None}),
         Route("GET", "/-/v1/search", service.find, _READ, ALL_LEVELS,
               parameters=schemas.SEARCH_PARAMETERS, answers={200: schemas.FOUND}),
         Route("POST", f"{_AUDIT}/advisories/bulk", service.bulk, _READ, ALL_LEVELS, denied=service.audit_denied,

@@ -61,6 +61,17 @@ _HIT = entity(
     },
 )
 FOUND = entity("NpmSearch", {"objects": {"type": "array", "items": _HIT}, "total": "integer", "time": "string"})
+_KEY = entity(
+    "NpmKey",
+    {
+        "expires": {"type": ["string", "null"], "format": "date-time"},
+        "keyid": {"type": "string", "description": "`SHA256:` and the digest of the key, in base64"},
+        "keytype": {"const": "ecdsa-sha2-nistp256"},
+        "scheme": {"const": "ecdsa-sha2-nistp256"},
+        "key": {"type": "string", "description": "SubjectPublicKeyInfo, DER in base64"},
+    },
+)
+KEYS = entity("NpmKeys", {"keys": {"type": "array", "items": _KEY}})
 TREE = Content({"type": "object", "additionalProperties": True}, "NpmAuditTree")
 REPORT = Content({"type": "object", "additionalProperties": True}, "NpmAuditReport")
 TAGS = Content(_TEXTS, "NpmDistTags")
@@ -82,8 +93,9 @@ _DIST = entity(
         "fileCount": "integer",
         "unpackedSize": "integer",
         "attestations": _ATTESTED,
+        "signatures": {"type": "array", "items": entity("NpmSignature", {"keyid": "string", "sig": "string"})},
     },
-    optional=("attestations",),
+    optional=("attestations", "signatures"),
 )
 _ATTESTATION = entity("NpmAttestation", {"predicateType": "string", "bundle": "object"})
 ATTESTATIONS = entity("NpmAttestations", {"attestations": {"type": "array", "items": _ATTESTATION}})

@@ -7,11 +7,12 @@ import re
 import aiohttp_jinja2
 from aiohttp import web
 
+from registry import grants
 from registry.blocks import Block
 from registry.db import packages
 from registry.documents import Page
 from registry.errors import NotFound, RegistryError
-from registry.formats.pypi import simple
+from registry.formats.pypi import namespaces, simple
 from registry.formats.pypi.names import normalize
 from registry.formats.pypi.negotiation import Representation, negotiate
 from registry.formats.pypi.publication import BadParameters
@@ -36,16 +37,17 @@ async def index(context: Context) -> web.StreamResponse:
     """List the names of packages: the simple index."""
     representation = _representation(context)
     serials = await context.services.lookups.serials("pypi", "", context.target.projects)
+    version = namespaces.version(True if await namespaces.are_on(context) else None)
 
     async def render() -> Page:
         rows = await packages.list_names(context.services.db, "pypi", context.target.projects)
         projects = [SimpleProject(row.name, row.normalized_name) for row in rows]
         if representation is Representation.JSON:
-            return _page(simple.index_json(projects), representation)
+            return _page(simple.index_json(projects, api_version=version), representation)
         anchors = simple.project_anchors(context.base_url, projects)
-        return _html(context, simple.page_context(_title(context), anchors), representation)
+        return _html(context, simple.page_context(_title(context), anchors, api_version=version), representation)
 
-    key = ("pypi", "index", representation, context.base_url, _title(context), serials.pairs)
+    key = ("pypi", "index", representation, context.base_url, _title(context), version, serials.pairs)
     return await responses.document(context, key, render)
 
 
@@ -60,17 +62,21 @@ async def project(context: Context) -> web.StreamResponse:
     serials = await services.lookups.serials("pypi", name, context.target.projects)
     if not serials.exists:
         return await _forward(context, asked, name)
+    covered = await namespaces.of_project(context, name, serials)
+    version = namespaces.version(covered)
 
     async def render() -> Page:
         files = await _files(context, name, serials)
         entries = files.entries
         if representation is Representation.JSON:
-            return _page(simple.project_json(name, files, (entry.version for entry in entries)), representation)
+            versions = (entry.version for entry in entries)
+            more = namespaces.shown(covered)
+            return _page(simple.project_json(name, files, versions, api_version=version, more=more), representation)
         title = entries[0].name if entries else name
         anchors = simple.file_anchors(entry.file for entry in entries)
-        return _html(context, simple.page_context(title, anchors), representation)
+        return _html(context, simple.page_context(title, anchors, api_version=version), representation)
 
-    key = ("pypi", "project", representation, context.base_url, name, serials.pairs)
+    key = ("pypi", "project", representation, context.base_url, name, version, covered, serials.pairs)
     return await responses.document(context, key, render)
 
 
@@ -104,6 +110,7 @@ async def _forward(context: Context, asked: str, name: str) -> web.StreamRespons
     place = target.project or target.group
     known = (await services.lookups.serials("pypi", name, everywhere)).known
     known = known or await services.lookups.is_retired("pypi", name, place.root_path if place is not None else None)
+    known = known or bool(grants.covering(await services.lookups.grants("pypi"), name))
     if known or not _FORWARDABLE.fullmatch(asked) or not forwards("pypi", place, {}):
         raise NotFound("404 Package Not Found")
     return web.Response(

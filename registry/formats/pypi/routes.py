@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry.access import Ability
 from registry.errors import NotFound, Unauthenticated
-from registry.formats.pypi import downloads, examination, face, integrity, names, pages, schemas, upload
+from registry.formats.pypi import downloads, examination, face, integrity, names, namespaces, pages, schemas, upload
 from registry.server import files
 from registry.server.responses import CONDITIONS
 from registry.server.routes import READABLE, Face, Format, Route
@@ -35,6 +35,10 @@ FORMAT = Format(
         Route("GET", "/simple/{name}", pages.project, Ability.READ_PACKAGE, READABLE,
               parameters=(schemas.FORMAT,), headers=CONDITIONS,
               answers={200: schemas.PROJECT, 302: None, 304: None, 406: None}),
+        Route("GET", "/namespaces", namespaces.index, Ability.READ_PACKAGE, READABLE,
+              answers={200: schemas.NAMESPACES}),
+        Route("GET", "/namespace/{name}", namespaces.detail, Ability.READ_PACKAGE, READABLE,
+              answers={200: schemas.NAMESPACE}),
         Route("GET", "/files/{sha256}/{file_name}", downloads.download, Ability.READ_PACKAGE, READABLE,
               headers=files.HEADERS, answers=files.ANSWERS),
         Route("GET", "/integrity/{name}/{version}/{file_name}/provenance", integrity.provenance, Ability.READ_PACKAGE,

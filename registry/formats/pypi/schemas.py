@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from registry.formats.pypi.negotiation import Representation
-from registry.formats.pypi.simple import API_VERSION, PROVENANCE_TYPE
-from registry.server.content import JSON, Content, Schema, entity
+from registry.formats.pypi.simple import API_VERSION, API_VERSION_WITH_NAMESPACES, PROVENANCE_TYPE
+from registry.server.content import JSON, Content, Schema, entity, nullable
 from registry.server.parameters import Parameter
 
 _SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -65,7 +65,11 @@ UPLOAD = Content(
     "PypiUpload",
     ("multipart/form-data",),
 )
-_META: Schema = {"type": "object", "properties": {"api-version": {"const": API_VERSION}}, "required": ["api-version"]}
+_META: Schema = {
+    "type": "object",
+    "properties": {"api-version": {"enum": [API_VERSION, API_VERSION_WITH_NAMESPACES]}},
+    "required": ["api-version"],
+}
 INDEX = Content(
     {
         "type": "object",
@@ -99,6 +103,35 @@ _FILE = Content(
     },
     "PypiFile",
 )
+_COVERING = entity("PypiCoveringNamespace", {"name": "string", "owned": "boolean"})
+_NAMESPACE_PAGE = (Representation.JSON.value,)
+NAMESPACES = Content(
+    {
+        "type": "object",
+        "properties": {
+            "meta": _META,
+            "namespaces": {"type": "array", "items": entity("PypiNamespaceName", {"name": "string"})},
+        },
+        "required": ["meta", "namespaces"],
+    },
+    "PypiNamespaces",
+    _NAMESPACE_PAGE,
+)
+NAMESPACE = Content(
+    {
+        "type": "object",
+        "properties": {
+            "meta": _META,
+            "name": _TEXT,
+            "parent": {"type": ["string", "null"]},
+            "children": {"type": "array", "items": _TEXT},
+            "owner": {"type": "string", "description": "full path of a group"},
+        },
+        "required": ["meta", "name", "parent", "children"],
+    },
+    "PypiNamespace",
+    _NAMESPACE_PAGE,
+)
 PROJECT = Content(
     {
         "type": "object",
@@ -107,6 +140,7 @@ PROJECT = Content(
             "name": _TEXT,
             "versions": {"type": "array", "items": _TEXT},
             "files": {"type": "array", "items": _FILE},
+            "namespaces": nullable({"type": "array", "items": _COVERING}),
         },
         "required": ["meta", "name", "versions", "files"],
     },

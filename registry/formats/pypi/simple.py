@@ -7,10 +7,11 @@ here, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from types import MappingProxyType
 from urllib.parse import quote
 
 import orjson
@@ -20,6 +21,7 @@ from registry.blocks import Block
 from registry.sections import Sections, join
 
 API_VERSION = "1.1"
+API_VERSION_WITH_NAMESPACES = "1.5"
 TEMPLATE = "pypi/simple.html"
 # Of provenance objects: the public index's integrity API.
 PROVENANCE_TYPE = "application/vnd.pypi.integrity.v1+json"
@@ -94,13 +96,21 @@ def entry(file: SimpleFile, name: str, version: str) -> Entry:
 
 
 def project_json(
-    normalized_name: str, files: Sections[Entry], versions: Iterable[str], *, api_version: str = API_VERSION
+    normalized_name: str,
+    files: Sections[Entry],
+    versions: Iterable[str],
+    *,
+    api_version: str = API_VERSION,
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> bytes | tuple[Block, ...]:
-    """A project page as JSON. `versions` covers every file, and may hold versions without files (PEP 700)."""
+    """A project page as JSON. `versions` covers every file, and may hold versions without files (PEP 700); `more`
+    is what later versions of the API add.
+    """
     head = {
         "meta": {"api-version": api_version},
         "name": normalized_name,
         "versions": list(dict.fromkeys(versions)),
+        **more,
     }
     return join(b'%b,"files":[' % orjson.dumps(head)[:-1], files, b"]}")
 
