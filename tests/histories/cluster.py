@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -40,6 +40,12 @@ class Replica:
         self._number = 0
         self._running = ExitStack()
         self._server: Serving | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that was started last."""
+        assert self._server is not None
+        return self._server.process.pid
 
     def start(self) -> None:
         """Start a process; `wait` tells when it serves."""
@@ -72,9 +78,9 @@ class Replica:
 
 
 class Cluster:
-    """Postgres and the replicas."""
+    """Postgres and the replicas: so many processes of each, with settings besides what all of them need."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, workers: Sequence[int], more: Mapping[str, str]) -> None:
         self._home = directory / "postgres"
         self._postgres = EmbeddedPostgres.start(self._home)
         # The socket of every start is elsewhere; this link always leads to it.
@@ -87,9 +93,10 @@ class Cluster:
             # Strictly fresh or not at all, also while Postgres is away.
             "stale_seconds": "0",
             "log_level": "warning",
+            **more,
         }
         self.replicas = [
-            Replica(directory / f"replica-{number}", workers, settings) for number, workers in enumerate(WORKERS, 1)
+            Replica(directory / f"replica-{number}", count, settings) for number, count in enumerate(workers, 1)
         ]
 
     def start(self) -> None:
@@ -149,9 +156,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Cluster]:
+def running(directory: Path, *, workers: Sequence[int] = WORKERS, **settings: str) -> Iterator[Cluster]:
     """A cluster in a directory that any account may enter."""
-    cluster = Cluster(directory)
+    cluster = Cluster(directory, workers, settings)
     try:
         cluster.start()
         yield cluster
