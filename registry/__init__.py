@@ -9,6 +9,7 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     formats/         6  pypi/ and npm/: everything specific to one package type
     api/             6  GitLab's management API
     server/          5  the aiohttp edge: routes, credentials, bodies, responses
+    standings        5  status of names, yanks of files: found, checked, changed
     services         4  what a handler may use
     catalog          4  the only module that changes packages
     tree             4  the only module that changes groups, projects and members

@@ -21,7 +21,7 @@ from registry.db.connection import Database, Db
 from registry.db.instance import Author, audit
 from registry.db.packages import UnsignedVersion
 from registry.errors import Conflict, FileNotFound, Forbidden, NotFound, TooBusy, Unavailable
-from registry.model import Blob, Project
+from registry.model import Blob, NameStatus, Project
 from registry.signing import SigningKey
 
 # Versions signed in one transaction.
@@ -427,6 +427,70 @@ async def _change(db: Database, what: str) -> AsyncIterator[Db]:
         yield tx
         await failpoints.reach(f"{what}.before-commit")
     await failpoints.reach(f"{what}.after-commit")
+
+
+async def yank(
+    db: Database,
+    author: Author,
+    project: Project,
+    package_type: str,
+    name: str,
+    file_names: Sequence[str],
+    *,
+    yanked: bool,
+    reason: str | None = None,
+) -> None:
+    """Yank files of a normalised name (PEP 592), or take it back. As protected as a publish: installs depend on it.
+
+    Unknown files are skipped. Raises Forbidden when the name is protected.
+    """
+    async with db.transaction() as tx:
+        await protection.check(tx, author.actor, project, "push", [(package_type, name)])
+        await packages.find_name_status(tx, project.id, package_type, name)
+        changed = await packages.set_yanked(
+            tx, project.id, package_type, name, file_names, yanked=yanked, reason=reason if yanked else None
+        )
+        if not changed:
+            return
+        await packages.move_serial(tx, project.id, package_type, name)
+        event = "package_yanked" if yanked else "package_unyanked"
+        details = {"reason": reason} if yanked else {}
+        await audit(tx, author, event, project, package_type=package_type, name=name, files=changed, **details)
+        await _moved(tx, project, (package_type, name), index=False)
+
+
+async def set_status(
+    db: Database,
+    author: Author,
+    project: Project,
+    package_type: str,
+    name: str,
+    *,
+    status: NameStatus,
+    reason: str | None,
+) -> None:
+    """Give a normalised name a status (PEP 792): archived and quarantined ones take no files, the latter offer none.
+
+    Raises NotFound when the name never was here, Forbidden when it is protected.
+    """
+    async with db.transaction() as tx:
+        await protection.check(tx, author.actor, project, "push", [(package_type, name)])
+        if await packages.find_name_status(tx, project.id, package_type, name) is None:
+            raise NotFound("404 Package Not Found")
+        if not await packages.set_name_status(tx, project.id, package_type, name, status=status, reason=reason):
+            return
+        await packages.move_serial(tx, project.id, package_type, name)
+        await audit(
+            tx,
+            author,
+            "package_status_set",
+            project,
+            package_type=package_type,
+            name=name,
+            status=status,
+            reason=reason,
+        )
+        await _moved(tx, project, (package_type, name), index=False)
 
 
 async def _lock_name(tx: Db, project: Project, package_type: str, name: str, serial: int | None) -> None:

@@ -12,6 +12,7 @@
       TooSlow                408
       Conflict               409   (PyPI and npm map it to GitLab's 400 and 403)
         Taken                409   (GitLab's API maps it to 400)
+      Gone                   410   it was offered once, and never will be again
       PreconditionFailed     412
       TooLarge               413
       UnsupportedMedia       415
@@ -122,6 +123,12 @@ class Taken(Conflict):
     def __init__(self, field: str) -> None:
         super().__init__(f"{field} has already been taken")
         self.field = field
+
+
+class Gone(RegistryError):
+    """410 Gone"""
+
+    status = 410
 
 
 class PreconditionFailed(RegistryError):

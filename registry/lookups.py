@@ -19,7 +19,7 @@ from registry.db.connection import Database
 from registry.db.grants import Grant
 from registry.db.packages import FileRow
 from registry.db.signing import PublicKey
-from registry.model import Group, Level, Project
+from registry.model import Group, Level, NameStatus, Project
 
 # Package type, what names the file, and the projects to look in.
 FileKey = tuple[str, str, str, tuple[int, ...]]
@@ -34,10 +34,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Serials:
-    """Where a name is, among the projects asked: (project id, serial) pairs, and whether any version exists."""
+    """Where a name is, among the projects asked: (project id, serial) pairs, and whether any version exists.
+
+    `statuses` holds project id, status and reason (PEP 792) of the projects that have versions; nothing when the name
+    is active, without a word about it, in all of them.
+    """
 
     pairs: tuple[tuple[int, int], ...]
     exists: bool
+    statuses: tuple[tuple[int, NameStatus, str | None], ...] = ()
 
     @property
     def known(self) -> bool:
@@ -323,7 +328,10 @@ class Lookups:
             rows = await packages.list_index_serials(self._db, package_type, projects)
         else:
             rows = await packages.list_serials(self._db, package_type, name, projects)
-        return Serials(tuple((row.project_id, row.serial) for row in rows), any(row.exists for row in rows))
+        statuses = tuple((row.project_id, row.status, row.status_reason) for row in rows if row.exists)
+        plain = all(status == "active" and not reason for _, status, reason in statuses)
+        pairs = tuple((row.project_id, row.serial) for row in rows)
+        return Serials(pairs, any(row.exists for row in rows), () if plain else statuses)
 
 
 async def _nowhere_yet() -> dict[tuple[int, ...], Serials]:

@@ -10,6 +10,8 @@ from typing import Literal
 
 Visibility = Literal["private", "internal", "public"]
 PackageRegistryAccess = Literal["disabled", "private", "enabled", "public"]
+# What may be done with a name of packages (PEP 792).
+NameStatus = Literal["active", "archived", "quarantined", "deprecated"]
 
 
 class Level(enum.Enum):

@@ -1,4 +1,4 @@
-"""What the README says of settings is what the code has."""
+"""What the README says of settings is what the code has, and the tests it names are there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pathlib import Path
 from registry.settings import PREFIX, Settings
 
 README = Path(__file__).parent.parent / "README.md"
+CHANGELOG = README.with_name("CHANGELOG.md")
 _TABLE = re.compile(r"(<!-- settings: .*?-->\n)(.*?)(<!-- /settings -->)", re.DOTALL)
+_FEATURES = re.compile(
+    r"^\| Protocol feature \| Since \| Client test that shows it \|\n\|---\|---\|---\|\n((?:\|.*\n)+)", re.MULTILINE
+)
 
 
 def table() -> str:
@@ -28,3 +32,19 @@ def test_the_settings_table_is_complete() -> None:
     found = _TABLE.search(text)
     assert found is not None
     assert table() == found[2]
+
+
+def test_every_protocol_feature_names_a_release_and_client_tests_that_exist() -> None:
+    found = _FEATURES.search(README.read_text(encoding="utf-8"))
+    assert found is not None
+    releases = re.findall(r"^## (\S+)", CHANGELOG.read_text(encoding="utf-8"), re.MULTILINE)
+    files = [*(README.parent / "tests/clients").glob("test_*.py")]
+    tests = {name for path in files for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))}
+    known = tests | {path.relative_to(README.parent).as_posix() for path in files}
+
+    for row in found[1].splitlines():
+        _, feature, since, shown, _ = (cell.strip() for cell in row.split("|"))
+        named = set(re.findall(r"`((?:tests/|test_)[^`]*)`", shown))
+        assert since in releases, feature
+        assert named, feature
+        assert named <= known, feature

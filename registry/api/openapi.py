@@ -61,6 +61,7 @@ _MEANINGS: Mapping[int, str] = {
     405: "this cannot be done here",
     406: "the page does not come as any of the media types that are accepted",
     409: "something else was there first",
+    410: "this was offered once, and is not any more",
     412: "it has changed since",
     413: "the body is too large",
     415: "the body has an encoding that is not read here",
@@ -228,7 +229,7 @@ def _about(module: str) -> str:
 
 
 def _identifier(method: str, path: str) -> str:
-    named = re.sub(r"\W+", "_", path.removeprefix("/api/v4")).strip("_")
+    named = re.sub(r"\W+", "_", path.removeprefix("/api/v4").replace("+", "plus_")).strip("_")
     return f"{method.lower()}_{named or 'root'}"
 
 

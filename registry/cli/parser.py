@@ -17,6 +17,7 @@ from registry.cli import (
     instance,
     members,
     migration,
+    packages,
     projects,
     restore,
     serve,
@@ -38,7 +39,9 @@ def parser() -> argparse.ArgumentParser:
     _serving(commands)
     _operating(commands)
     _keeping(commands)
-    for topic in (users, groups, projects, members, tokens, deploy_tokens, grants, signing_keys, instance):
+    for topic in (
+        users, groups, projects, packages, members, tokens, deploy_tokens, grants, signing_keys, instance
+    ):  # fmt: skip
         topic.add(commands)
     return top
 

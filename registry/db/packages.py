@@ -12,16 +12,19 @@ import asyncpg
 from registry.db.connection import Db
 from registry.db.queries import Queries
 from registry.errors import NotFound
+from registry.model import NameStatus
 
 SQL = Queries("packages")
 
 
 @dataclass(frozen=True, slots=True)
 class SerialRow:
-    """The serial of a name in a project; `exists` is False when every version was deleted."""
+    """The serial and status of a name in a project; `exists` is False when every version was deleted."""
 
     project_id: int
     serial: int
+    status: NameStatus
+    status_reason: str | None
     exists: bool
 
 
@@ -35,7 +38,7 @@ class NameRow:
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file with the package it belongs to, the object that holds its bytes, and the serial of its name."""
+    """A file with the package it belongs to, the object that holds its bytes, serial and status of its name."""
 
     id: int
     package_id: int
@@ -56,6 +59,7 @@ class FileRow:
     sha512: str | None
     facts: Mapping[str, Any]
     serial: int
+    name_status: NameStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,33 @@ class PageFile:
     yanked: bool
     yanked_reason: str | None
     attested: bool
+    core_metadata_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFile:
+    """A file as the legacy JSON API shows it; digests are hexadecimal."""
+
+    package_id: int
+    name: str
+    version: str
+    file_name: str
+    size: int
+    md5: str | None
+    sha256: str
+    blake2b_256: str | None
+    created_at: datetime
+    requires_python: str
+    yanked: bool
+    yanked_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is kept of a version: the fields of its upload as JSON text, and the core metadata of one of its files."""
+
+    manifest: str | None
+    core_metadata: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +345,23 @@ async def find_version_provenance(
     return Provenance(**row) if row else None
 
 
+async def find_core_metadata(db: Db, file_id: int) -> bytes | None:
+    """The core metadata kept of a file."""
+    content: bytes | None = await db.fetchval(SQL.find_core_metadata, file_id)
+    return content
+
+
+async def list_release_files(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[ReleaseFile]:
+    """The files of a normalised name, in package order."""
+    return [ReleaseFile(**row) for row in await db.fetch(SQL.list_release_files, package_type, name, project_ids)]
+
+
+async def find_description(db: Db, package_id: int) -> Description | None:
+    """What is kept of a version to describe it."""
+    row = await db.fetchrow(SQL.find_description, package_id)
+    return Description(**row) if row else None
+
+
 async def put_package(tx: Db, package: NewPackage, *, may_exist: bool) -> tuple[int, bool] | None:
     """Insert a package: its id and whether it is new. None when it exists and must not."""
     query = SQL.upsert_package if may_exist else SQL.insert_package
@@ -379,6 +427,28 @@ async def find_name_status(tx: Db, project_id: int, package_type: str, name: str
     """Status of a name, locked until the transaction ends; None for a name that was never here."""
     status: str | None = await tx.fetchval(SQL.find_name_status, package_type, name, project_id)
     return status
+
+
+async def set_name_status(
+    tx: Db, project_id: int, package_type: str, name: str, *, status: str, reason: str | None
+) -> bool:
+    """Give a normalised name another status; answers whether that changed anything."""
+    return await tx.fetchval(SQL.set_name_status, package_type, name, project_id, status, reason) is not None
+
+
+async def set_yanked(
+    tx: Db,
+    project_id: int,
+    package_type: str,
+    name: str,
+    file_names: Sequence[str],
+    *,
+    yanked: bool,
+    reason: str | None,
+) -> list[str]:
+    """Yank files of a normalised name or take it back; answers those that changed, sorted."""
+    rows = await tx.fetch(SQL.set_yanked, project_id, package_type, name, file_names, yanked, reason)
+    return sorted(row["file_name"] for row in rows)
 
 
 async def has_name(db: Db, project_id: int, package_type: str, name: str) -> bool:

@@ -31,6 +31,9 @@ HEADERS = (
 )
 ANSWERS: Answers = {200: BINARY, 206: BINARY, 302: None, 304: None, 416: None}
 
+# For what lies under the digest of its content.
+IMMUTABLE = "private, max-age=31536000, immutable"
+
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 # Up to this size a file is read whole, in the thread that opens it: cheaper than setting sendfile up.
 _SMALL = 256 * 1024
@@ -58,7 +61,7 @@ async def send(context: Context, file: FileRow) -> web.StreamResponse:
     etag = f'"{file.sha256}"'
     headers = CIMultiDict({
         "ETag": etag,
-        "Cache-Control": "private, max-age=31536000, immutable",
+        "Cache-Control": IMMUTABLE,
         "Accept-Ranges": "bytes",
         "Content-Type": "application/octet-stream",
         "Content-Disposition": content_disposition(name),

@@ -75,11 +75,16 @@ def message(error: RegistryError) -> dict[str, str]:
     return {"message": text}
 
 
-async def document(context: Context, key: Hashable, render: Callable[[], Awaitable[Page]]) -> web.StreamResponse:
-    """A rendered page from the cache, in the coding the client takes, or 304."""
+async def document(
+    context: Context, key: Hashable, render: Callable[[], Awaitable[Page]], *, cache_control: str | None = None
+) -> web.StreamResponse:
+    """A rendered page from the cache, in the coding the client takes, or 304.
+
+    `cache_control` is the header of a page that never changes; without one it is to be revalidated.
+    """
     headers = context.request.headers
     encoding = documents.negotiate(headers.get("Accept-Encoding"))
-    control = context.cache_control
+    control = cache_control or context.cache_control
     # Serials tell content from content within one history of the database only.
     entry = (key, control, context.services.changes.history)
     found = await context.services.documents.get(entry, encoding, render, control)

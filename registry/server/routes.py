@@ -6,6 +6,7 @@ prefix one after another (a hundred of them cost two thirds of the throughput).
 
 from __future__ import annotations
 
+import operator
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -99,10 +100,11 @@ class Format:
     """Everything the kernel knows of a package type.
 
     `file_limit` is in bytes, when the instance sets no other. `normalize` makes of a name what names are compared by,
-    and leaves `*` alone. `namespace_of` tells from the parameters of a path which top-level namespace is looked in at
-    instance level, for a format that has that level. `examine` is what `registry fsck` asks about each stored name.
-    `signed_text` makes of a name, a version and a hexadecimal sha512 what a signature of a version is about.
-    `title` is its name among people, `path_parameters` describes what stands in its paths, for the OpenAPI document.
+    and leaves `*` alone; `same_version` tells whether two texts are one version. `namespace_of` tells from the
+    parameters of a path which top-level namespace is looked in at instance level, for a format that has that level.
+    `examine` is what `registry fsck` asks about each stored name. `signed_text` makes of a name, a version and a
+    hexadecimal sha512 what a signature of a version is about. `title` is its name among people, `path_parameters`
+    describes what stands in its paths, for the OpenAPI document.
     """
 
     package_type: str
@@ -110,6 +112,7 @@ class Format:
     face: Face
     file_limit: int
     normalize: Callable[[str], str] = str
+    same_version: Callable[[str, str], bool] = operator.eq
     namespace_of: Callable[[Mapping[str, str]], str | None] | None = None
     examine: Examine = _no_objections
     signed_text: Callable[[str, str, str], str] | None = None
@@ -211,7 +214,10 @@ class Table:
                 name, _, kind = segment[1:-1].partition(":")
                 node = node.parameters.setdefault((name, kind), _Node())
             else:
-                node = node.literals.setdefault(segment, _Node())
+                child = node.literals.setdefault(segment, _Node())
+                # Some clients encode a plus sign, some do not.
+                node.literals.setdefault(segment.replace("+", "%2B"), child)
+                node = child
         return node
 
     def _add(self, endpoint: Endpoint) -> None:

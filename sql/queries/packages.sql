@@ -1,6 +1,6 @@
 -- name: list_serials -> SerialRow
--- The serials of one name in some projects; a row only where the name has ever been.
-SELECT n.project_id, n.serial,
+-- The serials of one name in some projects, with its status (PEP 792); a row only where the name has ever been.
+SELECT n.project_id, n.serial, n.status, n.status_reason,
        EXISTS (SELECT 1
                  FROM packages AS p
                 WHERE p.project_id = n.project_id
@@ -12,7 +12,7 @@ SELECT n.project_id, n.serial,
 
 -- name: list_index_serials -> SerialRow
 -- The serials of the indexes of some projects: they move when a name appears or disappears. The index is the name ''.
-SELECT project_id, serial, true AS exists
+SELECT project_id, serial, status, status_reason, true AS exists
   FROM package_names
  WHERE package_type = $1 AND normalized_name = '' AND project_id = ANY($2::bigint[])
  ORDER BY project_id;
@@ -28,7 +28,7 @@ SELECT DISTINCT ON (p.normalized_name) p.normalized_name, p.name
 -- The installable files of one name in some projects, in package and file order, with what a page shows of each; of
 -- some ids only, where they are given.
 SELECT f.id, f.revision, p.name, p.version, f.file_name, b.sha256, b.size, f.created_at, f.requires_python, f.yanked,
-       f.yanked_reason, f.provenance IS NOT NULL AS attested
+       f.yanked_reason, f.provenance IS NOT NULL AS attested, f.core_metadata_sha256
   FROM package_files AS f
   JOIN packages AS p ON p.id = f.package_id
   JOIN blobs AS b ON b.id = f.blob_id
@@ -89,9 +89,10 @@ SELECT p.id, p.normalized_name AS name, p.version
  ORDER BY p.id;
 
 -- name: find_file -> FileRow
--- One file by its name, and by its sha256 when that is given.
+-- One file by its name and sha256. Of several, one that may be had, and whose core metadata is known.
 SELECT f.id, f.package_id, f.project_id, p.name, f.normalized_name, p.version, f.file_name, f.requires_python,
-       f.yanked, f.yanked_reason, f.core_metadata_sha256, f.created_at, b.key, b.size, b.sha256, b.sha1, b.sha512, f.facts, n.serial
+       f.yanked, f.yanked_reason, f.core_metadata_sha256, f.created_at, b.key, b.size, b.sha256, b.sha1, b.sha512, f.facts, n.serial,
+       n.status AS name_status
   FROM package_files AS f
   JOIN packages AS p ON p.id = f.package_id
   JOIN package_names AS n
@@ -99,13 +100,40 @@ SELECT f.id, f.package_id, f.project_id, p.name, f.normalized_name, p.version, f
   JOIN blobs AS b ON b.id = f.blob_id
  WHERE f.package_type = $1 AND f.project_id = ANY($2::bigint[]) AND f.file_name = $3 AND b.sha256 = $4
    AND p.status IN ('default', 'hidden', 'deprecated')
- ORDER BY f.id DESC
+ ORDER BY n.status = 'quarantined', f.core_metadata_sha256 IS NULL, f.id DESC
  LIMIT 1;
+
+-- name: find_core_metadata
+-- The METADATA or PKG-INFO kept of a file, byte for byte (PEP 658); null where none is.
+SELECT core_metadata FROM package_files WHERE id = $1;
+
+-- name: list_release_files -> ReleaseFile
+-- The installable files of one name in some projects, in package and file order, with their digests and yanks.
+SELECT f.package_id, p.name, p.version, f.file_name, b.size, b.md5, b.sha256, b.blake2b_256, f.created_at,
+       f.requires_python, f.yanked, f.yanked_reason
+  FROM package_files AS f
+  JOIN packages AS p ON p.id = f.package_id
+  JOIN blobs AS b ON b.id = f.blob_id
+ WHERE f.package_type = $1 AND f.normalized_name = $2 AND f.project_id = ANY($3::bigint[])
+   AND p.status IN ('default', 'hidden', 'deprecated')
+ ORDER BY f.package_id, f.id;
+
+-- name: find_description -> Description
+-- What is kept of a version to describe it: its fields, and the core metadata of its first file that has any.
+SELECT p.manifest,
+       (SELECT f.core_metadata
+          FROM package_files AS f
+         WHERE f.package_id = p.id AND f.core_metadata IS NOT NULL
+         ORDER BY f.id
+         LIMIT 1) AS core_metadata
+  FROM packages AS p
+ WHERE p.id = $1;
 
 -- name: find_named_file -> FileRow
 -- The newest file of a name with this file name.
 SELECT f.id, f.package_id, f.project_id, p.name, f.normalized_name, p.version, f.file_name, f.requires_python,
-       f.yanked, f.yanked_reason, f.core_metadata_sha256, f.created_at, b.key, b.size, b.sha256, b.sha1, b.sha512, f.facts, n.serial
+       f.yanked, f.yanked_reason, f.core_metadata_sha256, f.created_at, b.key, b.size, b.sha256, b.sha1, b.sha512, f.facts, n.serial,
+       n.status AS name_status
   FROM package_files AS f
   JOIN packages AS p ON p.id = f.package_id
   JOIN package_names AS n
@@ -157,10 +185,14 @@ ON CONFLICT (project_id, package_type, name, version) DO NOTHING
 RETURNING id, true AS created;
 
 -- name: insert_file
--- A new file of a package; no row when the file name is taken.
+-- A new file of a package; no row when the file name is taken. Where all others are yanked, so is this one: the release
+-- is.
 INSERT INTO package_files (package_id, project_id, package_type, normalized_name, file_name, blob_id, requires_python,
-                           core_metadata, core_metadata_sha256, provenance, facts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                           core_metadata, core_metadata_sha256, provenance, facts, yanked, yanked_reason)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce(bool_and(f.yanked), false),
+       CASE WHEN bool_and(f.yanked) THEN max(f.yanked_reason) END
+  FROM package_files AS f
+ WHERE f.package_id = $1
 ON CONFLICT (project_id, package_type, normalized_name, file_name) DO NOTHING
 RETURNING id;
 
@@ -196,6 +228,22 @@ SELECT max(moved_at) FROM package_names
 SELECT status FROM package_names
  WHERE package_type = $1 AND normalized_name = $2 AND project_id = $3
    FOR UPDATE;
+
+-- name: set_name_status
+-- Give a name another status (PEP 792); no row when it had this one.
+UPDATE package_names
+   SET status = $4, status_reason = $5
+ WHERE package_type = $1 AND normalized_name = $2 AND project_id = $3
+   AND (status, status_reason) IS DISTINCT FROM ($4, $5::text)
+RETURNING status;
+
+-- name: set_yanked
+-- Yank files of one name, or take it back (PEP 592); a row for each that changed.
+UPDATE package_files AS f
+   SET yanked = $5, yanked_reason = $6, revision = f.revision + 1
+ WHERE f.project_id = $1 AND f.package_type = $2 AND f.normalized_name = $3 AND f.file_name = ANY($4::text[])
+   AND (f.yanked, f.yanked_reason) IS DISTINCT FROM ($5, $6::text)
+RETURNING f.file_name;
 
 -- name: has_name
 -- Whether a name has any version in a project.

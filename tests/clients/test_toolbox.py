@@ -39,7 +39,13 @@ def _version_in(text: str) -> str:
 
 @pytest.mark.parametrize(
     ("name", "accept"),
-    [("pip", JSON_FIRST), ("pip-23.0", JSON_FIRST), ("pip-22.1", "text/html")],
+    [
+        ("pip", JSON_FIRST),
+        ("pip-23.0", JSON_FIRST),
+        ("pip-22.1", "text/html"),
+        ("pip-19.2", "text/html"),
+        ("pip-18.1", "text/html"),
+    ],
 )
 async def test_each_pip_asks_for_the_pages_it_was_chosen_for(
     find_client: FindClient, aiohttp_server: AiohttpServer, tmp_path: Path, name: str, accept: str

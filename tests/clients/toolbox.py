@@ -37,6 +37,15 @@ NODE_RUNTIME = f"node24-linux-{'arm64' if platform.machine() == 'aarch64' else '
 # Empty values take back what /etc/pip.conf says: a virtual environment's settings outrank the machine's.
 BLANK_PIP_SETTINGS = "[global]\nextra-index-url =\nfind-links =\nindex-url =\nno-index =\ntrusted-host =\n"
 
+# Python 3.10 took these names away; nothing else of pip 18 minds a newer Python.
+ABSTRACT_COLLECTIONS = """\
+import collections
+import collections.abc
+
+for name in collections.abc.__all__:
+    setattr(collections, name, getattr(collections.abc, name))
+"""
+
 
 class Missing(Exception):
     """Something the tests need is not on this machine. The text says what, and how to get it."""
@@ -44,12 +53,16 @@ class Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PythonClient:
-    """A client from the Python index: what to lock, the program in its environment, the newest Python it runs on."""
+    """A client from the Python index: what to lock, the program in its environment, the newest Python it runs on.
+
+    `start` is run whenever its interpreter starts: what an old client misses in a Python newer than itself.
+    """
 
     name: str
     requirement: str
     program: str
     newest_python: tuple[int, int] | None = None
+    start: str = ""
 
     @property
     def version(self) -> str:
@@ -75,6 +88,10 @@ PYTHON_CLIENTS = {
         PythonClient("pip-23.0", "pip==23.0.1", "pip", newest_python=(3, 11)),
         # The last one that knows HTML pages only.
         PythonClient("pip-22.1", "pip==22.1.2", "pip", newest_python=(3, 11)),
+        # The last one older than yanking (PEP 592).
+        PythonClient("pip-18.1", "pip==18.1", "pip", newest_python=(3, 11), start=ABSTRACT_COLLECTIONS),
+        # The first one that knows it.
+        PythonClient("pip-19.2", "pip==19.2.3", "pip", newest_python=(3, 11)),
         PythonClient("uv", "uv==0.13.9", "uv"),
         PythonClient("poetry", "poetry==2.5.1", "poetry"),
         # The extra pins its HTTP libraries; newer ones break it at the start.
@@ -204,6 +221,9 @@ def _install_python(client: PythonClient) -> None:
     pip = (installer(), "-m", "pip", "--python", client.home / "bin" / "python", "--disable-pip-version-check")
     # The lock file is complete: --no-deps installs exactly what it names.
     _run(*pip, "install", "--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", client.lock)
+    if client.start:
+        packages = next(client.home.glob("lib/python*/site-packages"))
+        (packages / "sitecustomize.py").write_text(client.start)
 
 
 def _install_node() -> None:

@@ -50,8 +50,8 @@ def _problems(normalized_name: str, version: StoredVersion) -> Iterator[str]:
         yield f"{version.file_name or version.name}: {error.text}"
     if names.normalize(version.name) != normalized_name:
         yield f"is a version of {version.name!r}"
-    declared = version.core_metadata_sha256
-    if version.core_metadata is not None and declared != hashlib.sha256(version.core_metadata).hexdigest():
+    kept = version.core_metadata
+    if version.core_metadata_sha256 != (None if kept is None else hashlib.sha256(kept).hexdigest()):
         yield f"{version.file_name}: its core metadata does not have the digest that is announced"
 
 

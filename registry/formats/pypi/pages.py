@@ -1,4 +1,4 @@
-"""Simple pages: the index and the page of a project, in HTML and JSON (contract 3.4, 3.5; PEP 503, 691, 700)."""
+"""Simple pages: the index and the page of a project, in HTML and JSON (contract 3.4, 3.5; PEP 503, 691, 700, 792)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from registry.formats.pypi.names import normalize
 from registry.formats.pypi.negotiation import Representation, negotiate
 from registry.formats.pypi.publication import BadParameters
 from registry.formats.pypi.simple import SimpleFile, SimpleProject
+from registry.formats.pypi.status import offering, shown
 from registry.lookups import Serials
 from registry.sections import Sections
 from registry.server import responses
@@ -54,14 +55,35 @@ async def index(context: Context) -> web.StreamResponse:
 async def project(context: Context) -> web.StreamResponse:
     """List the files of a name: its simple page. An unknown name is forwarded, where that is on."""
     representation = _representation(context)
+    name, serials = await _asked(context)
+    if not serials.exists:
+        return await _forward(context, context.params["name"], name)
+    return await _project(context, representation, name, serials)
+
+
+async def own(context: Context) -> web.StreamResponse:
+    """List the files of a name that is here: its simple page, where hatch looks for what is uploaded already.
+
+    Nothing is forwarded: hatch would take a file of the public index for one of ours and not upload it.
+    """
+    representation = _representation(context)
+    name, serials = await _asked(context)
+    if not serials.exists:
+        raise NotFound("404 Package Not Found")
+    return await _project(context, representation, name, serials)
+
+
+async def _asked(context: Context) -> tuple[str, Serials]:
+    """The normalised name asked for, and where it is."""
     asked = context.params["name"]
     if "/" in asked or "\\" in asked:
         raise BadParameters("package_name should be a valid file path")
     name = normalize(asked)
-    services = context.services
-    serials = await services.lookups.serials("pypi", name, context.target.projects)
-    if not serials.exists:
-        return await _forward(context, asked, name)
+    return name, await context.services.lookups.serials("pypi", name, context.target.projects)
+
+
+async def _project(context: Context, representation: Representation, name: str, serials: Serials) -> web.StreamResponse:
+    status = shown(serials)
     covered = await namespaces.of_project(context, name, serials)
     version = namespaces.version(covered)
 
@@ -71,10 +93,11 @@ async def project(context: Context) -> web.StreamResponse:
         if representation is Representation.JSON:
             versions = (entry.version for entry in entries)
             more = namespaces.shown(covered)
-            return _page(simple.project_json(name, files, versions, api_version=version, more=more), representation)
+            body = simple.project_json(name, files, versions, status=status, api_version=version, more=more)
+            return _page(body, representation)
         title = entries[0].name if entries else name
         anchors = simple.file_anchors(entry.file for entry in entries)
-        return _html(context, simple.page_context(title, anchors, api_version=version), representation)
+        return _html(context, simple.page_context(title, anchors, status=status, api_version=version), representation)
 
     key = ("pypi", "project", representation, context.base_url, name, version, covered, serials.pairs)
     return await responses.document(context, key, render)
@@ -83,7 +106,7 @@ async def project(context: Context) -> web.StreamResponse:
 async def _files(context: Context, name: str, serials: Serials) -> Sections[simple.Entry]:
     """The files of a name, those rendered anew that were not here at their revision when this was asked last."""
     services = context.services
-    projects = [project for project, _ in serials.pairs]
+    projects = offering(serials)
     key = ("pypi", context.base_url, name, context.target.projects, services.changes.history)
     old = services.sections.find(key)
     if old is None:
@@ -145,6 +168,7 @@ def _simple_file(base: str, name: str, row: packages.PageFile) -> SimpleFile:
         yanked=row.yanked,
         yanked_reason=row.yanked_reason,
         provenance_url=provenance,
+        core_metadata_sha256=row.core_metadata_sha256,
     )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from registry.errors import DigestMismatch, Invalid
+from registry.errors import DigestMismatch, Gone, Invalid
 from registry.formats.pypi import names
 from registry.model import Digests
 
@@ -26,6 +26,14 @@ _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]*")
 
 # PostgreSQL stores neither; a surrogate that stands alone cannot be sent as UTF-8 either.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+# What distutils also could: register a project, host its documentation. The public index answers 410 as well.
+_GONE_ACTIONS = {
+    "submit": "projects need no registration, upload a file",
+    "submit_pkg_info": "projects need no registration, upload a file",
+    "doc_upload": "documentation is not hosted here",
+}
 
 
 class BadParameters(Invalid):
@@ -65,6 +73,15 @@ class Publication:
     pyversion: str = ""
     protocol_version: str = ""
     attestations: str | None = None
+
+
+def check_action(action: str | None) -> None:
+    """Refuse what `:action` asks for when it is no upload but something else of old; unknown ones count as uploads.
+
+    Raises Gone.
+    """
+    if action in _GONE_ACTIONS:
+        raise Gone(f"{action} is gone: {_GONE_ACTIONS[action]}")
 
 
 def parse(fields: Mapping[str, Sequence[str]], file_name: str | None) -> Publication:

@@ -6,6 +6,7 @@ from registry.formats.pypi.negotiation import Representation
 from registry.formats.pypi.simple import API_VERSION, API_VERSION_WITH_NAMESPACES, PROVENANCE_TYPE
 from registry.server.content import JSON, Content, Schema, entity, nullable
 from registry.server.parameters import Parameter
+from registry.standings import STATUSES
 
 _SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _HEXADECIMAL: Schema = {"type": "string", "pattern": "^([0-9a-fA-F]{32}|[0-9a-fA-F]{64})?$"}
@@ -16,7 +17,7 @@ PATHS = (
     Parameter("name", description="name of a package, however it is spelled"),
     Parameter("sha256", description="digest of a file, hexadecimal"),
     Parameter("file_name", description="name of a file"),
-    Parameter("version", description="a version, as it was published"),
+    Parameter("version", description="a version of the package"),
 )
 SHA256 = Parameter("sha256", description="digest of the file meant, where several have the name")
 FORMAT = Parameter("format", description="media type of the answer, before the Accept header", values=_PAGE)
@@ -138,11 +139,16 @@ PROJECT = Content(
         "properties": {
             "meta": _META,
             "name": _TEXT,
+            "project-status": {
+                "type": "object",
+                "properties": {"status": {"enum": list(STATUSES)}, "reason": _TEXT},
+                "required": ["status"],
+            },
             "versions": {"type": "array", "items": _TEXT},
             "files": {"type": "array", "items": _FILE},
             "namespaces": nullable({"type": "array", "items": _COVERING}),
         },
-        "required": ["meta", "name", "versions", "files"],
+        "required": ["meta", "name", "project-status", "versions", "files"],
     },
     "PypiProject",
     _PAGE,
@@ -174,4 +180,28 @@ PROVENANCE = Content(
     },
     "PypiProvenance",
     (PROVENANCE_TYPE, JSON),
+)
+_FILE_STANDING = entity(
+    "PypiFileStanding", {"file_name": "string", "version": "string", "yanked": "boolean", "yanked_reason": "string?"}
+)
+NAME = entity(
+    "PypiName",
+    {
+        "name": "string",
+        "status": {"enum": list(STATUSES)},
+        "status_reason": "string?",
+        "files": {"type": "array", "items": _FILE_STANDING},
+    },
+)
+_RELEASE: Schema = {"type": "array", "items": {"type": "object"}}
+LEGACY = entity(
+    "PypiLegacy",
+    {
+        "info": "object",
+        "last_serial": "integer",
+        "releases": {"type": "object", "additionalProperties": _RELEASE},
+        "urls": _RELEASE,
+        "vulnerabilities": _RELEASE,
+    },
+    optional={"releases"},
 )

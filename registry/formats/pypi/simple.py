@@ -1,4 +1,5 @@
-"""Simple pages: the project and index pages of the simple repository API (PEP 503, 592, 629, 658, 691, 700, 714, 740).
+"""Simple pages: the project and index pages of the simple repository API (PEP 503, 592, 629, 658, 691, 700, 714,
+740, 792).
 
 JSON is joined from entries that are rendered once each. HTML is a template with the page's skeleton around one block of
 anchors made here, because a template loop over a thousand files costs twenty times as much; so every value is escaped
@@ -18,9 +19,10 @@ import orjson
 from markupsafe import Markup
 
 from registry.blocks import Block
+from registry.formats.pypi.status import ACTIVE, Status
 from registry.sections import Sections, join
 
-API_VERSION = "1.1"
+API_VERSION = "1.4"
 API_VERSION_WITH_NAMESPACES = "1.5"
 TEMPLATE = "pypi/simple.html"
 # Of provenance objects: the public index's integrity API.
@@ -100,6 +102,7 @@ def project_json(
     files: Sections[Entry],
     versions: Iterable[str],
     *,
+    status: Status = ACTIVE,
     api_version: str = API_VERSION,
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> bytes | tuple[Block, ...]:
@@ -109,6 +112,7 @@ def project_json(
     head = {
         "meta": {"api-version": api_version},
         "name": normalized_name,
+        "project-status": status.json,
         "versions": list(dict.fromkeys(versions)),
         **more,
     }
@@ -122,9 +126,11 @@ def index_json(projects: Iterable[SimpleProject], *, api_version: str = API_VERS
     )
 
 
-def page_context(title: str, anchors: Markup, *, api_version: str = API_VERSION) -> dict[str, object]:
-    """What `TEMPLATE` needs: `title` is the name of what the page lists, unescaped."""
-    return {"title": title, "anchors": anchors, "repository_version": api_version}
+def page_context(
+    title: str, anchors: Markup, *, status: Status | None = None, api_version: str = API_VERSION
+) -> dict[str, object]:
+    """What `TEMPLATE` needs: `title` is the name of what the page lists, unescaped; a project page has a `status`."""
+    return {"title": title, "anchors": anchors, "status": status, "repository_version": api_version}
 
 
 def file_anchors(files: Iterable[SimpleFile]) -> Markup:

@@ -33,6 +33,8 @@ _DIGESTS = frozenset({"sha256", "md5"})
 async def upload(context: Context) -> web.StreamResponse:
     """Upload a file. Identical bytes under the same file name succeed again and change nothing."""
     services, project = context.services, context.project
+    # distutils and old scripts put it into the query.
+    publication.check_action(context.request.query.get(":action"))
     limit = context.file_limit
     bodies.check_length(context.request, limit, beside=bodies.MAX_FIELDS)
     async with services.ingest.upload(
@@ -45,6 +47,7 @@ async def upload(context: Context) -> web.StreamResponse:
 
         form = bodies.Form("content", incoming, limit=limit + bodies.MAX_FIELDS, started=started)
         await form.receive(context.request)
+        publication.check_action(next(iter(form.fields.get(":action", ())), None))
         declared = publication.parse(form.fields, form.file_name)
         blob = await incoming.finish()
         publication.check_digests(declared, await _with_blake2b(context, declared, blob))

@@ -26,7 +26,8 @@ async def test_a_project_page_is_the_html_of_the_contract(people: People, projec
         "<!DOCTYPE html>\n"
         "<html>\n"
         "  <head>\n"
-        '    <meta name="pypi:repository-version" content="1.1">\n'
+        '    <meta name="pypi:repository-version" content="1.4">\n'
+        '    <meta name="pypi:project-status" content="active">\n'
         "    <title>Links for My.Pkg</title>\n"
         "  </head>\n"
         "  <body>\n"
@@ -59,7 +60,7 @@ async def test_the_index_has_one_anchor_for_each_name_as_first_spelled(people: P
         "<!DOCTYPE html>\n"
         "<html>\n"
         "  <head>\n"
-        '    <meta name="pypi:repository-version" content="1.1">\n'
+        '    <meta name="pypi:repository-version" content="1.4">\n'
         "    <title>Links for R&amp;D &lt;tools&gt;</title>\n"
         "  </head>\n"
         "  <body>\n"
@@ -82,8 +83,9 @@ async def test_the_json_page_has_what_pep_691_and_700_want(people: People, proje
     times = [file.pop("upload-time") for file in document["files"]]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", time) for time in times), times
     assert document == {
-        "meta": {"api-version": "1.1"},
+        "meta": {"api-version": "1.4"},
         "name": "my-pkg",
+        "project-status": {"status": "active"},
         "versions": ["1.0", "2.0"],
         "files": [
             {
@@ -112,7 +114,7 @@ async def test_the_json_index_names_each_project_once(people: People, project: P
     response = await people.anonymous.get(f"{base(project)}/simple/", headers={"Accept": V1_JSON})
 
     assert V1_JSON == response.headers["Content-Type"]
-    assert {"meta": {"api-version": "1.1"}, "projects": [{"name": "My.Pkg"}, {"name": "zoo"}]} == await response.json(
+    assert {"meta": {"api-version": "1.4"}, "projects": [{"name": "My.Pkg"}, {"name": "zoo"}]} == await response.json(
         content_type=V1_JSON
     )
 

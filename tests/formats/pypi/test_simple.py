@@ -122,7 +122,7 @@ def test_the_project_page_is_gitlabs() -> None:
         "<!DOCTYPE html>\n"
         "<html>\n"
         "  <head>\n"
-        '    <meta name="pypi:repository-version" content="1.1">\n'
+        '    <meta name="pypi:repository-version" content="1.4">\n'
         "    <title>Links for My.Demo</title>\n"
         "  </head>\n"
         "  <body>\n"
@@ -191,7 +191,7 @@ def test_html_parses_back_to_what_it_was_made_of(title: str, listed: Sequence[Si
 
     assert page.title == f"Links for {title}"
     assert page.heading == f"Links for {title}"
-    assert page.meta == [{"name": "pypi:repository-version", "content": "1.1"}]
+    assert page.meta == [{"name": "pypi:repository-version", "content": "1.4"}]
     assert page.anchors == [expected_anchor(file) for file in listed]
     assert page.tags == ["html", "head", "meta", "title", "body", "h1"] + ["a", "br"] * len(listed)
 
@@ -216,8 +216,8 @@ def test_the_index_parses_back_to_what_it_was_made_of(projects: Sequence[SimpleP
 def test_json_says_the_same_as_html(listed: Sequence[SimpleFile], versions: Sequence[str]) -> None:
     document = page(listed, versions)
 
-    assert list(document) == ["meta", "name", "versions", "files"]
-    assert document["meta"] == {"api-version": "1.1"}
+    assert list(document) == ["meta", "name", "project-status", "versions", "files"]
+    assert document["meta"] == {"api-version": "1.4"}
     assert document["name"] == "demo"
     assert sorted(document["versions"]) == sorted(set(versions))
     for shown, file in zip(document["files"], listed, strict=True):
@@ -239,7 +239,7 @@ def test_the_json_index_names_the_projects() -> None:
     document = simple.index_json([SimpleProject("My.Demo", "my-demo"), SimpleProject("other", "other")])
 
     assert json.loads(document) == {
-        "meta": {"api-version": "1.1"},
+        "meta": {"api-version": "1.4"},
         "projects": [{"name": "My.Demo"}, {"name": "other"}],
     }
 

@@ -1,0 +1,40 @@
+"""Status: whether a name is active, archived, quarantined or deprecated, and why (PEP 792)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from registry.lookups import Serials
+from registry.model import NameStatus
+
+QUARANTINED = "quarantined"
+
+_LIVELIEST_FIRST: tuple[NameStatus, ...] = ("active", "deprecated", "archived", "quarantined")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A status, and the reason given for it."""
+
+    status: NameStatus
+    reason: str | None = None
+
+    @property
+    def json(self) -> dict[str, str]:
+        """The `project-status` of a JSON page."""
+        return {"status": self.status} | ({"reason": self.reason} if self.reason else {})
+
+
+ACTIVE = Status("active")
+
+
+def shown(serials: Serials) -> Status:
+    """The status of a name among the projects asked: where they differ, it is as alive as in the liveliest."""
+    statuses = [Status(status, reason) for _, status, reason in serials.statuses]
+    return min(statuses, key=lambda one: _LIVELIEST_FIRST.index(one.status), default=ACTIVE)
+
+
+def offering(serials: Serials) -> list[int]:
+    """The projects whose files of a name are listed: all but those where it is quarantined."""
+    silent = {project for project, status, _ in serials.statuses if status == QUARANTINED}
+    return [project for project, _ in serials.pairs if project not in silent]
