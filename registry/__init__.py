@@ -11,10 +11,11 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     server/          5  the aiohttp edge: routes, credentials, bodies, responses
     standings        5  status of names, yanks of files: found, checked, changed
     services         4  what a handler may use
+    staging          5  the only module that changes stages: sets of files that become visible at once
     catalog          4  the only module that changes packages
     tree             4  the only module that changes groups, projects and members
     access_tokens    4  the only module that rotates and revokes access tokens, and makes bots
-    janitor          4  clean-up of what nobody refers to any more
+    janitor          6  clean-up of what nobody refers to any more
     fsck/            4  a check of everything that is stored
     accounts         3  the only module that changes users, tokens and instance settings
     memberships      3  who may change whose access level

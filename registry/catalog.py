@@ -15,12 +15,12 @@ import asyncpg
 
 from registry import failpoints, grants, metrics, protection, signing
 from registry.conditions import require_unmodified
-from registry.db import blobs, changes, namespaces, packages
+from registry.db import blobs, changes, namespaces, packages, stages
 from registry.db.changes import Change
 from registry.db.connection import Database, Db
 from registry.db.instance import Author, audit
 from registry.db.packages import UnsignedVersion
-from registry.errors import Conflict, FileNotFound, Forbidden, NotFound, TooBusy, Unavailable
+from registry.errors import Conflict, FileNotFound, Forbidden, NotFound, RegistryError, TooBusy, Unavailable
 from registry.model import Blob, NameStatus, Project
 from registry.signing import SigningKey
 
@@ -62,8 +62,26 @@ class TakenElsewhere(Conflict):
     """Another project below the same top-level namespace has this name and version"""
 
 
+class Staged(RegistryError):
+    """The file is in a stage: promote or drop that first
+
+    No Conflict, which clients that skip what is published take for done.
+    """
+
+    status = 409
+
+
 class Moved(Conflict):
     """Document update conflict: the package has changed, read it again"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Inserted:
+    """A file's rows are written: whether its name had no version before, and whether its version is new."""
+
+    package_id: int
+    new_name: bool
+    new_version: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +127,11 @@ async def _publish(db: Database, author: Author, project: Project, publication: 
             taken = await _find_taken(tx, project, publication)
             if taken is not None:
                 return taken
-            package_id = await _insert(tx, author, project, publication)
+            if project.settings.get("package_stages_required"):
+                raise Forbidden("403 Forbidden - this project publishes through stages only")
+            inserted = await _insert(tx, author, project, publication)
+            await _moved(tx, project, name, index=inserted.new_name, listed=inserted.new_version)
+            package_id = inserted.package_id
     except Unavailable:
         # With everything written only the commit was left: what became of it, the blob says.
         if package_id is None or await blobs.find_state(db, publication.blob.id) != "stored":
@@ -117,6 +139,52 @@ async def _publish(db: Database, author: Author, project: Project, publication: 
     if package_id is None:
         raise Unavailable
     return Published("created", package_id)
+
+
+async def release(tx: Db, author: Author, project: Project, publications: Sequence[Publication]) -> list[int]:
+    """Make files visible whose blobs are `stored` already, in the transaction of the caller, of which this is the end.
+
+    All that `publish` checks is checked. Answers the ids of their packages. Raises what `publish` does, and Conflict
+    for identical bytes, too.
+    """
+    names = sorted({(one.package_type, one.normalized_name) for one in publications})
+    await protection.check(tx, author.actor, project, "push", names)
+    for root in sorted({one.unique_below for one in publications if one.unique_below is not None}):
+        await packages.lock_root(tx, root)
+    for kind, name in names:
+        await packages.find_name_status(tx, project.id, kind, name)
+    done = []
+    for publication in publications:
+        if await _find_taken(tx, project, publication) is not None:
+            raise Conflict(f"{publication.file_name} already exists: it has already been taken")
+        try:
+            done.append(await _insert(tx, author, project, publication, stored=True))
+        except _RacedError as error:
+            # Not as long as every writer locks the name first.
+            raise TooBusy("the same file is being published, try again") from error
+        await failpoints.reach("promote.after-file")
+    new_name, new_version = any(one.new_name for one in done), any(one.new_version for one in done)
+    await _moved(tx, project, *names, index=new_name, listed=new_version)
+    return [one.package_id for one in done]
+
+
+async def check_free(tx: Db, project: Project, publication: Publication) -> bool:
+    """Check the rules of names, and that no released file or version is in the way, as `publish` would.
+
+    Locks the name, which is known here from now on, for whoever publishes it must wait; a serial that is there stays,
+    because nothing shown moves. Answers whether the name is new. Raises Conflict, Forbidden.
+    """
+    kind, name = publication.package_type, publication.normalized_name
+    status = await _check_rules(tx, project, publication)
+    if status is None or not await packages.has_name(tx, project.id, kind, name):
+        await grants.check(tx, project, kind, name)
+    if status is None:
+        await packages.move_serial(tx, project.id, kind, name)
+    if await _find_taken(tx, project, publication) is not None or (
+        publication.one_file and await packages.list_package_ids(tx, project.id, kind, name, [publication.version])
+    ):
+        raise Conflict(f"{publication.file_name} already exists: it has already been taken")
+    return status is None
 
 
 async def _find_taken(tx: Db, project: Project, publication: Publication) -> Published | None:
@@ -131,7 +199,8 @@ async def _find_taken(tx: Db, project: Project, publication: Publication) -> Pub
     raise Conflict(f"{publication.file_name} already exists: it has already been taken by version {taken.version}")
 
 
-async def _insert(tx: Db, author: Author, project: Project, publication: Publication) -> int:
+async def _check_rules(tx: Db, project: Project, publication: Publication) -> str | None:
+    """Raise when the name takes no file, or not this one; answers its status, None for a new name."""
     kind, name = publication.package_type, publication.normalized_name
     if publication.unique_below is not None:
         await _check_unique(tx, project, publication, publication.unique_below)
@@ -142,10 +211,21 @@ async def _insert(tx: Db, author: Author, project: Project, publication: Publica
         tx, project.id, kind, name, publication.file_name, publication.blob.digests.sha256
     ):
         raise Conflict(f"{publication.file_name} already exists: a deleted file has already been taken by that name")
+    return status
+
+
+async def _insert(
+    tx: Db, author: Author, project: Project, publication: Publication, *, stored: bool = False
+) -> _Inserted:
+    """Write the rows of a file, whose blob is `stored` already or becomes so."""
+    kind, name = publication.package_type, publication.normalized_name
+    status = await _check_rules(tx, project, publication)
     is_new = status is None or not await packages.has_name(tx, project.id, kind, name)
     if is_new:
         await grants.check(tx, project, kind, name)
     await packages.move_serial(tx, project.id, kind, name)
+    if await stages.find_staged(tx, project.id, kind, name, publication.file_name) is not None:
+        raise Staged(f"{publication.file_name} is in a stage: promote or drop that first")
     package = packages.NewPackage(
         project_id=project.id,
         package_type=kind,
@@ -165,7 +245,7 @@ async def _insert(tx: Db, author: Author, project: Project, publication: Publica
         raise Conflict(f"{publication.name} {publication.version} already exists")
     package_id, created = put
     await failpoints.reach("publish.after-package")
-    if not await blobs.store(tx, publication.blob.id):
+    if not stored and not await blobs.store(tx, publication.blob.id):
         raise Unavailable("the upload took too long and was cleaned away, try again")
     file = packages.NewFile(
         file_name=publication.file_name,
@@ -194,8 +274,7 @@ async def _insert(tx: Db, author: Author, project: Project, publication: Publica
         file_name=publication.file_name,
         sha256=publication.blob.digests.sha256,
     )
-    await _moved(tx, project, (kind, name), index=is_new, listed=created)
-    return package_id
+    return _Inserted(package_id, is_new, created)
 
 
 async def _check_unique(tx: Db, project: Project, publication: Publication, root_id: int) -> None:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 HANG_SECONDS = 60.0
 ACTIONS = ("kill", "raise", "hang", "full")
 
-# What `catalog` changes, each in one transaction with these places around and in it.
-CHANGES = ("publish", "delete", "tag", "deprecate")
+# What `catalog` and `staging` change, each in one transaction with these places around and in it.
+CHANGES = ("publish", "delete", "tag", "deprecate", "stage", "promote", "drop")
 _PLACES = ("before-transaction", "before-commit", "after-commit")
 
 NAMES = (
@@ -40,6 +40,7 @@ NAMES = (
     "multipart.after-complete",
     "inspection.before-reading",
     "publish.after-package",
+    "promote.after-file",
     *(f"{change}.{place}" for change in CHANGES for place in _PLACES),
     "discard.before-object",
     "discard.after-object",

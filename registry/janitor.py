@@ -1,9 +1,10 @@
 """The janitor: removes what nobody refers to any more.
 
-Abandoned uploads are doomed, doomed blobs leave the store and then the database, old changes leave the log, and
-unfinished uploads without a row, which a database restored to an earlier state has forgotten, are aborted. Of complete
-objects only that of a blob seen `doomed` is touched, and nothing leads from there back to `stored`: a publish that
-meets its blob doomed fails and says so, and an object that a file refers to is out of reach here.
+Stages whose time is over are dropped, abandoned uploads are doomed, doomed blobs leave the store and then the database,
+old changes leave the log, and unfinished uploads without a row, which a database restored to an earlier state has
+forgotten, are aborted. Of complete objects only that of a blob seen `doomed` is touched, and nothing leads from there
+back to `stored`: a publish that meets its blob doomed fails and says so, and an object that a file refers to is out of
+reach here.
 
 Each blob goes in the same order, whatever stops in between is continued by the next run: unfinished uploads, the
 object, the row.
@@ -20,8 +21,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from registry import failpoints, metrics
-from registry.db import blobs, changes, janitor
+from registry import failpoints, metrics, staging
+from registry.db import blobs, changes, janitor, stages
 from registry.db.blobs import DoomedBlob
 from registry.db.connection import Database
 from registry.errors import RegistryError
@@ -33,6 +34,8 @@ EVERY_SECONDS = 600.0
 # One turn; what is left over is there for the next.
 TURN_SECONDS = 300.0
 PAGE = 100
+# Stages dropped in one run; the rest is there for the next.
+STAGES = 1_000
 # A store that refuses this many in a row is away: the next run tries again.
 MAX_FAILURES = 3
 
@@ -61,12 +64,13 @@ DEFAULT = Grace()
 class Step:
     """One thing done, or in a plan one to be done.
 
-    `doom`: an abandoned upload is given up. `remove`: a blob leaves store and database. `abort`: an unfinished upload
-    without a row leaves the store. `trim`: `rows` of the change log are forgotten. `failed`: something could not be
-    removed, and `why`. `size` is in bytes, None for what never became complete.
+    `expire`: a stage is dropped. `doom`: an abandoned upload is given up. `remove`: a blob leaves store and database.
+    `abort`: an unfinished upload without a row leaves the store. `trim`: `rows` of the change log are forgotten.
+    `failed`: something could not be removed, and `why`. `size` is in bytes, None for what never became complete.
     """
 
-    action: Literal["doom", "remove", "abort", "trim", "failed"]
+    action: Literal["expire", "doom", "remove", "abort", "trim", "failed"]
+    stage: str | None = None
     blob: int | None = None
     key: str | None = None
     size: int | None = None
@@ -87,6 +91,8 @@ async def plan(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> AsyncG
     def abandoned(after: int) -> Awaitable[list[DoomedBlob]]:
         return blobs.list_abandoned(db, grace.abandoned, after=after, limit=PAGE)
 
+    for stage in await stages.list_expired(db, STAGES):
+        yield Step("expire", stage=str(stage.id))
     async for blob in _pages(_due(db, grace)):
         yield _step("remove", blob)
     async for blob in _pages(abandoned):
@@ -103,6 +109,9 @@ async def plan(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> AsyncG
 
 async def sweep(db: Database, store: BlobStore, grace: Grace = DEFAULT) -> AsyncGenerator[Step]:
     """Clean up, telling each step once it is done. Raises Unavailable when the database or the store is away."""
+    for stage in await stages.list_expired(db, STAGES):
+        if await staging.expire(db, stage):
+            yield Step("expire", stage=str(stage.id))
     failures = 0
     async for blob in _pages(_due(db, grace)):
         step = await _remove(db, store, blob)
@@ -215,6 +224,8 @@ def _step(action: Literal["doom", "remove", "failed"], blob: DoomedBlob, *, why:
 
 def _count(step: Step) -> None:
     match step.action:
+        case "expire":
+            metrics.janitor_removed.labels("stage").inc()
         case "doom":
             metrics.janitor_removed.labels("upload").inc()
         case "remove":

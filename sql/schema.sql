@@ -29,6 +29,55 @@ ALTER TABLE public.audit_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.package_files (
+    id bigint NOT NULL,
+    package_id bigint NOT NULL,
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    normalized_name text NOT NULL,
+    file_name text NOT NULL,
+    blob_id bigint NOT NULL,
+    requires_python text DEFAULT ''::text NOT NULL,
+    yanked boolean DEFAULT false NOT NULL,
+    yanked_reason text,
+    core_metadata bytea,
+    core_metadata_sha256 text,
+    provenance text,
+    facts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+COMMENT ON COLUMN public.package_files.provenance IS 'JSON text of the format: who attested what about the file';
+COMMENT ON COLUMN public.package_files.facts IS 'what the format learnt by opening the file, and what it says about it';
+COMMENT ON COLUMN public.package_files.revision IS 'moves whenever anything shown of this row changes';
+COMMENT ON COLUMN public.package_files.created_at IS 'the upload time of the simple repository API';
+CREATE TABLE public.staged_files (
+    id bigint NOT NULL,
+    stage_id uuid NOT NULL,
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    name text NOT NULL,
+    normalized_name text NOT NULL,
+    version text NOT NULL,
+    file_name text NOT NULL,
+    blob_id bigint NOT NULL,
+    publication jsonb NOT NULL,
+    author_kind text NOT NULL,
+    author_id bigint,
+    author_name text NOT NULL,
+    people bigint[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+COMMENT ON COLUMN public.staged_files.publication IS 'what the format made of the upload, to become rows when it is promoted';
+COMMENT ON COLUMN public.staged_files.people IS 'users behind the upload: who sent it; who made its bot, rotated the token of that, or made its deploy token';
+CREATE VIEW public.blob_references AS
+ SELECT package_files.blob_id,
+    package_files.project_id
+   FROM public.package_files
+UNION ALL
+ SELECT staged_files.blob_id,
+    staged_files.project_id
+   FROM public.staged_files;
 CREATE TABLE public.blobs (
     id bigint NOT NULL,
     key text NOT NULL,
@@ -156,28 +205,6 @@ ALTER TABLE public.namespaces ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
-CREATE TABLE public.package_files (
-    id bigint NOT NULL,
-    package_id bigint NOT NULL,
-    project_id bigint NOT NULL,
-    package_type text NOT NULL,
-    normalized_name text NOT NULL,
-    file_name text NOT NULL,
-    blob_id bigint NOT NULL,
-    requires_python text DEFAULT ''::text NOT NULL,
-    yanked boolean DEFAULT false NOT NULL,
-    yanked_reason text,
-    core_metadata bytea,
-    core_metadata_sha256 text,
-    provenance text,
-    facts jsonb DEFAULT '{}'::jsonb NOT NULL,
-    revision integer DEFAULT 1 NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
-COMMENT ON COLUMN public.package_files.provenance IS 'JSON text of the format: who attested what about the file';
-COMMENT ON COLUMN public.package_files.facts IS 'what the format learnt by opening the file, and what it says about it';
-COMMENT ON COLUMN public.package_files.revision IS 'moves whenever anything shown of this row changes';
-COMMENT ON COLUMN public.package_files.created_at IS 'the upload time of the simple repository API';
 ALTER TABLE public.package_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.package_files_id_seq
     START WITH 1
@@ -331,6 +358,34 @@ COMMENT ON TABLE public.signing_keys IS 'every key that ever signed here; privat
 COMMENT ON COLUMN public.signing_keys.id IS 'SHA256: and the digest of public_key in base64 without padding';
 COMMENT ON COLUMN public.signing_keys.public_key IS 'SubjectPublicKeyInfo, DER';
 COMMENT ON COLUMN public.signing_keys.expires_at IS 'signatures of versions published from then on do not count';
+ALTER TABLE public.staged_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.staged_files_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.stages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    title text DEFAULT ''::text NOT NULL,
+    sealed boolean NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    released jsonb DEFAULT '[]'::jsonb NOT NULL,
+    author_kind text NOT NULL,
+    author_id bigint,
+    author_name text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    promoted_at timestamp with time zone,
+    CONSTRAINT stages_state_check CHECK ((state = ANY (ARRAY['open'::text, 'promoted'::text])))
+);
+COMMENT ON COLUMN public.stages.id IS 'random, so that it cannot be guessed: addresses of previews hold it';
+COMMENT ON COLUMN public.stages.sealed IS 'whether it takes no file but its first';
+COMMENT ON COLUMN public.stages.released IS 'the packages it became: id, name and version of each';
+COMMENT ON COLUMN public.stages.expires_at IS 'from then on it is gone; a promoted one is forgotten';
 CREATE TABLE public.tags (
     id bigint NOT NULL,
     project_id bigint NOT NULL,
@@ -422,6 +477,10 @@ ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
 ALTER TABLE ONLY public.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.staged_files
+    ADD CONSTRAINT staged_files_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.stages
+    ADD CONSTRAINT stages_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tags
     ADD CONSTRAINT tags_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tombstones
@@ -453,6 +512,11 @@ CREATE UNIQUE INDEX personal_access_tokens_sha256_key ON public.personal_access_
 CREATE INDEX personal_access_tokens_user ON public.personal_access_tokens USING btree (user_id);
 CREATE INDEX projects_namespace ON public.projects USING btree (namespace_id);
 CREATE INDEX routes_prefix ON public.routes USING btree (path text_pattern_ops);
+CREATE UNIQUE INDEX staged_files_blob_key ON public.staged_files USING btree (blob_id);
+CREATE UNIQUE INDEX staged_files_name_key ON public.staged_files USING btree (project_id, package_type, normalized_name, file_name);
+CREATE INDEX staged_files_stage ON public.staged_files USING btree (stage_id);
+CREATE INDEX stages_expiry ON public.stages USING btree (expires_at);
+CREATE INDEX stages_project ON public.stages USING btree (project_id, package_type, created_at);
 CREATE UNIQUE INDEX tags_name_key ON public.tags USING btree (project_id, package_type, normalized_name, name);
 CREATE INDEX tags_package ON public.tags USING btree (package_id);
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email)) WHERE (email <> ''::text);
@@ -501,6 +565,14 @@ ALTER TABLE ONLY public.routes
     ADD CONSTRAINT routes_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.routes
     ADD CONSTRAINT routes_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.staged_files
+    ADD CONSTRAINT staged_files_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);
+ALTER TABLE ONLY public.staged_files
+    ADD CONSTRAINT staged_files_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.staged_files
+    ADD CONSTRAINT staged_files_stage_id_fkey FOREIGN KEY (stage_id) REFERENCES public.stages(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.stages
+    ADD CONSTRAINT stages_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.tags
     ADD CONSTRAINT tags_package_id_fkey FOREIGN KEY (package_id) REFERENCES public.packages(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.tags

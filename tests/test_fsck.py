@@ -18,6 +18,7 @@ from registry.services import Services
 from tests import inventory
 from tests.formats.npm import transcripts
 from tests.people import OPERATOR, People
+from tests.staging import open_stage, stage_file, stage_version
 
 EXAMINE = {one.package_type: one.examine for one in app.FORMATS}
 REPAIR = Mode(repair=True)
@@ -82,6 +83,25 @@ async def test_a_registry_in_use_is_clean(services: Services, people: People, pr
     async for _ in janitor.sweep(services.db, services.store, janitor.Grace(restore=timedelta())):
         pass
     assert [] == await check(services, Mode(deep=True, repair=True))
+
+
+async def test_what_is_staged_is_kept_and_told_when_its_object_is_lost(
+    services: Services, people: People, project: Project
+) -> None:
+    stage = await open_stage(people.root, project)
+    await stage_file(people.root, project, stage, "3.0", name="staged")
+    await stage_version(people.root, project, "@acme/widget", "2.0.0")
+    await ages(services, 30)
+    assert [] == await check(services, Mode(deep=True, repair=True))
+    row = await services.db.fetchrow(
+        "SELECT b.key FROM blobs AS b JOIN staged_files AS f ON f.blob_id = b.id WHERE f.name = 'staged'"
+    )
+    assert row is not None
+    await services.store.delete(row["key"])
+    (finding,) = await check(services, REPAIR)
+    what = f"{row['key']} is not in the store; it is staged-3.0.tar.gz of pypi staged 3.0 in acme/tools"
+    assert ("object-missing", what) == (finding.kind, finding.what)
+    assert 2 == await services.db.fetchval("SELECT count(*) FROM staged_files")
 
 
 async def test_a_lost_cut_or_changed_object_is_told_and_nothing_is_deleted(

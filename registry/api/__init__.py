@@ -13,6 +13,7 @@ from registry.api import (
     projects,
     protection_rules,
     settings,
+    stages,
     tokens,
     users,
     version,
@@ -35,5 +36,6 @@ API_ROUTES: tuple[Route, ...] = (
     *packages.ROUTES,
     *protection_rules.ROUTES,
     *grants.ROUTES,
+    *stages.ROUTES,
     *audit_events.ROUTES,
 )

@@ -12,7 +12,7 @@ from registry import __version__
 from registry.api import requirements
 from registry.api.pagination import PAGE
 from registry.model import Level
-from registry.server import content
+from registry.server import content, stages
 from registry.server.content import JSON, Content
 from registry.server.limits import QUOTA_HEADERS
 from registry.server.parameters import Parameter
@@ -45,6 +45,8 @@ _PATHS: Mapping[str, Parameter] = {
         Parameter("package_file_id", "integer", "number of a file of the package"),
         Parameter("package_protection_rule_id", "integer", "number of a protection rule"),
         Parameter("grant_id", "integer", "number of a reserved prefix"),
+        stages.PATH,
+        Parameter("staged_file_id", "integer", "number of a file of the stage"),
         Parameter("audit_event_id", "integer", "number of an audit event"),
     )
 }

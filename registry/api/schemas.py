@@ -261,6 +261,40 @@ PROTECTION_RULE = entity(
     },
 )
 PROTECTION_RULES = listing(PROTECTION_RULE)
+_STAGED_FILE = entity(
+    "StagedFile",
+    {
+        "id": "integer",
+        "name": "string",
+        "version": "string",
+        "file_name": "string",
+        "size": {"type": "integer", "description": "in bytes"},
+        "file_sha256": "string",
+        "author": "string",
+        "created_at": "datetime",
+    },
+)
+_RELEASED = entity("ReleasedPackage", {"id": "integer", "name": "string", "version": "string"})
+STAGE = entity(
+    "Stage",
+    {
+        "id": {"type": "string", "format": "uuid"},
+        "project_id": "integer",
+        "package_type": "string",
+        "title": "string",
+        "sealed": {"type": "boolean", "description": "whether it takes no file but its first"},
+        "state": {"enum": ["open", "promoted"]},
+        "author": "string",
+        "created_at": "datetime",
+        "expires_at": "datetime",
+        "promoted_at": "datetime?",
+        "upload_url": "string",
+        "preview_url": "string",
+        "files": listing(_STAGED_FILE),
+        "packages": listing(_RELEASED),
+    },
+)
+STAGES = listing(STAGE)
 
 GRANT = entity(
     "Grant",

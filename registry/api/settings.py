@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from registry import accounts
+from registry import accounts, staging
 from registry.access import Ability
 from registry.server import content, limits, responses
 from registry.server.context import Context
@@ -49,6 +49,19 @@ _IDENTITIES = Parameter(
     nullable=True,
 )
 
+_STAGES = (
+    Parameter(
+        "package_stages_required", "boolean", "refuse what is published without a stage", nullable=True
+    ),
+    Parameter(
+        "package_stages_four_eyes", "boolean", "let only persons promote a stage, and none who put files into it",
+        nullable=True,
+    ),
+    Parameter(
+        "package_stage_days", "integer", "how long a stage stays, in days", nullable=True, least=1, most=365
+    ),
+)  # fmt: skip
+
 _ANYONE = Parameter(
     "package_registry_allow_anyone_to_pull_option",
     "boolean",
@@ -64,8 +77,8 @@ _NAMESPACES = Parameter(
 )
 
 # What a layer may set; null takes a setting out of the layer, so that the one above decides again.
-PROJECT_SETTINGS = (*_FORWARDING, *_STRICTNESS, _IDENTITIES)
-GROUP_SETTINGS = (*_FORWARDING, *_LOCKS, *_STRICTNESS, _IDENTITIES)
+PROJECT_SETTINGS = (*_FORWARDING, *_STRICTNESS, _IDENTITIES, *_STAGES)
+GROUP_SETTINGS = (*_FORWARDING, *_LOCKS, *_STRICTNESS, _IDENTITIES, *_STAGES)
 INSTANCE_SETTINGS = (*GROUP_SETTINGS, _ANYONE, _NAMESPACES, *limits.PARAMETERS)
 
 DEFAULTS: Mapping[str, object] = {
@@ -75,6 +88,9 @@ DEFAULTS: Mapping[str, object] = {
     "npm_validation": "default",
     "immutable_file_names": False,
     _IDENTITIES.name: [],
+    "package_stages_required": False,
+    "package_stages_four_eyes": False,
+    "package_stage_days": staging.DAYS,
     _ANYONE.name: True,
     _NAMESPACES.name: False,
     **limits.DEFAULTS,

@@ -38,7 +38,7 @@ async def audit(
     tx: Db,
     author: Author,
     event_name: str,
-    entity: Project | Group | tuple[Literal["User", "Instance"], int | None, str],
+    entity: Project | Group | tuple[Literal["User", "Instance", "Project"], int | None, str],
     **details: object,
 ) -> None:
     """Write the audit row of a change, in the transaction of that change. `details` never hold a secret."""

@@ -60,7 +60,7 @@ SELECT b.id, b.key, b.upload_id, b.size
   FROM blobs AS b
  WHERE b.state = 'doomed'
    AND (b.state_at < now() - $1::interval OR (b.sha256 IS NULL AND b.state_at < now() - $2::interval))
-   AND NOT EXISTS (SELECT 1 FROM package_files AS f WHERE f.blob_id = b.id)
+   AND NOT EXISTS (SELECT 1 FROM blob_references AS f WHERE f.blob_id = b.id)
    AND b.id > $3
  ORDER BY b.id
  LIMIT $4;

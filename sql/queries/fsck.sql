@@ -11,10 +11,15 @@ SELECT b.id, b.key, b.size, b.sha256
 SELECT EXISTS (SELECT 1 FROM blobs WHERE id = $1 AND state = 'stored');
 
 -- name: list_files_of -> FilePlace
--- The file that refers to a blob, and where it is.
+-- The file that refers to a blob, and where it is; also one of a stage.
 SELECT r.full_path AS project, f.package_type, p.name, p.version, f.file_name
   FROM package_files AS f
   JOIN packages AS p ON p.id = f.package_id
+  JOIN projects AS r ON r.id = f.project_id
+ WHERE f.blob_id = $1
+ UNION ALL
+SELECT r.full_path AS project, f.package_type, f.name, f.version, f.file_name
+  FROM staged_files AS f
   JOIN projects AS r ON r.id = f.project_id
  WHERE f.blob_id = $1;
 
@@ -30,27 +35,27 @@ SELECT count(*) FROM blobs;
 -- Stored blobs that no file refers to.
 SELECT b.id, b.key, b.state
   FROM blobs AS b
- WHERE b.state = 'stored' AND NOT EXISTS (SELECT 1 FROM package_files AS f WHERE f.blob_id = b.id)
+ WHERE b.state = 'stored' AND NOT EXISTS (SELECT 1 FROM blob_references AS f WHERE f.blob_id = b.id)
  ORDER BY b.id;
 
 -- name: doom_unreferenced
 -- Doom a stored blob that still nobody refers to; no row when somebody does.
 UPDATE blobs AS b SET state = 'doomed', state_at = now()
- WHERE b.id = $1 AND b.state = 'stored' AND NOT EXISTS (SELECT 1 FROM package_files AS f WHERE f.blob_id = b.id)
+ WHERE b.id = $1 AND b.state = 'stored' AND NOT EXISTS (SELECT 1 FROM blob_references AS f WHERE f.blob_id = b.id)
 RETURNING b.id;
 
 -- name: list_unstored -> BlobState
 -- Blobs that a file refers to without being stored.
 SELECT b.id, b.key, b.state
   FROM blobs AS b
- WHERE b.state <> 'stored' AND EXISTS (SELECT 1 FROM package_files AS f WHERE f.blob_id = b.id)
+ WHERE b.state <> 'stored' AND EXISTS (SELECT 1 FROM blob_references AS f WHERE f.blob_id = b.id)
  ORDER BY b.id;
 
 -- name: keep_referenced
 -- Make a complete blob that a file refers to a stored one; no row when it is not complete or nobody refers to it.
 UPDATE blobs AS b SET state = 'stored', upload_id = NULL, state_at = now()
  WHERE b.id = $1 AND b.state <> 'stored' AND b.size IS NOT NULL AND b.sha256 IS NOT NULL
-   AND EXISTS (SELECT 1 FROM package_files AS f WHERE f.blob_id = b.id)
+   AND EXISTS (SELECT 1 FROM blob_references AS f WHERE f.blob_id = b.id)
 RETURNING b.id;
 
 -- name: list_misfiled -> NamePlace

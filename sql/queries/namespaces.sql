@@ -100,7 +100,7 @@ SELECT id FROM namespaces WHERE ancestry @> ARRAY[$1::bigint] ORDER BY cardinali
 -- name: doom_project_blobs
 -- Nobody will refer to these blobs once the project is gone.
 UPDATE blobs SET state = 'doomed', state_at = now()
- WHERE id IN (SELECT blob_id FROM package_files WHERE project_id = $1);
+ WHERE id IN (SELECT blob_id FROM blob_references WHERE project_id = $1);
 
 -- name: retire_project_names
 -- Remember the names of a project about to be deleted, so that nobody else is asked for them.

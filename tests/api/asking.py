@@ -43,6 +43,7 @@ MISSING_RIGHTS = (403, {"message": "403 Forbidden"})
 NOT_SIGNED_IN = (401, {"message": "401 Unauthorized"})
 NO_PROJECT = (404, {"message": "404 Project Not Found"})
 NO_GROUP = (404, {"message": "404 Group Not Found"})
+ABSENT_STAGE = (404, {"message": "404 Not found"})
 
 
 def lacks_scope() -> tuple[int, Any]:

@@ -24,13 +24,23 @@ from registry.services import Services
 from tests.api.asking import call, made
 from tests.api.published import publish
 from tests.people import OPERATOR, People, Person
+from tests.staging import open_stage, stage_file
 
 PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 # Whoever may look at users at all may look at each of them.
 OPEN = {("GET", "/api/v4/users/{user_id}")}
 # Ids of rows, as opposed to names, which anybody may give to something of their own.
 IDS = frozenset(
-    {"token_id", "user_id", "package_id", "package_file_id", "package_protection_rule_id", "audit_event_id"}
+    {
+        "token_id",
+        "user_id",
+        "package_id",
+        "package_file_id",
+        "package_protection_rule_id",
+        "audit_event_id",
+        "stage_id",
+        "staged_file_id",
+    }
 )
 NAMES: Mapping[str, tuple[str, str]] = {
     "name": ("theirs-name", "no-name"),
@@ -74,6 +84,10 @@ async def a_place(people: People, services: Services, whose: str) -> Place:
     ids[Level.PROJECT, "package_id"] = str(package_id)
     (file,) = (await call(people.root, "GET", f"{project}/packages/{package_id}/package_files"))[1]
     ids[Level.PROJECT, "package_file_id"] = file["id"]
+    stage = await open_stage(people.root, place.project)
+    await stage_file(people.root, place.project, stage, "1.0", name=f"{whose}-staged")
+    (staged,) = (await call(people.root, "GET", f"{project}/packages/stages/{stage['id']}"))[1]["files"]
+    ids[Level.PROJECT, "stage_id"], ids[Level.PROJECT, "staged_file_id"] = stage["id"], str(staged["id"])
     for level, base in ((Level.PROJECT, project), (Level.GROUP, f"/groups/{group.id}")):
         await made(people.root, f"{base}/members", user_id=user.user_id, access_level=20)
         ids[level, "user_id"] = str(user.user_id)
@@ -126,7 +140,7 @@ async def answer(person: Person, endpoint: Endpoint, values: Mapping[str, str]) 
 async def rows(services: Services) -> list[str]:
     """Everything that the routes could change, but for the log of it."""
     tables = ("packages", "package_files", "tags", "members", "deploy_tokens", "package_protection_rules", "users",
-              "projects", "namespaces", "blobs")  # fmt: skip
+              "projects", "namespaces", "blobs", "stages", "staged_files")  # fmt: skip
     found = [f"{table}: {row}" for table in tables for row in await services.db.fetch(f"TABLE {table}")]
     query = "SELECT id, user_id, revoked, expires_at FROM personal_access_tokens ORDER BY id"
     return sorted(found + [str(row) for row in await services.db.fetch(query)])

@@ -322,7 +322,10 @@ def test_publishes_go_to_their_own_deployment_by_method(rendered: dict[str, list
     publishing = [
         one
         for one in endpoints
-        if one.format is not None and one.level is Level.PROJECT and one.route.ability is Ability.CREATE_PACKAGE
+        if one.format is not None
+        and one.level is Level.PROJECT
+        and one.route.ability is Ability.CREATE_PACKAGE
+        and one.route.method in {"POST", "PUT"}
     ]
     reading = [one for one in endpoints if one.route.method in {"GET", "HEAD"}]
     assert {backend(one.route.method, one.template) for one in publishing} == {"packages-package-registry-uploads"}

@@ -76,8 +76,14 @@ class Deed:
 
 
 async def seen(place: Place, port: int | None, package_type: str) -> Seen:
-    """Everything a client of the format can learn about the name, with the digest of every file behind it."""
-    return await (_seen_by_pip if package_type == "pypi" else _seen_by_npm)(place, port)
+    """Everything a client of the format can learn about the name, with the digest of every file behind it; and stages,
+    which root may see."""
+    released = await (_seen_by_pip if package_type == "pypi" else _seen_by_npm)(place, port)
+    stages = [
+        (stage["state"], [(file["file_name"], file["file_sha256"]) for file in stage["files"]])
+        for stage in json.loads(await place.read(port, f"packages/stages?package_type={package_type}"))
+    ]
+    return {**released, "stages": stages}
 
 
 async def _seen_by_pip(place: Place, port: int | None) -> Seen:
@@ -113,11 +119,12 @@ async def _seen_by_npm(place: Place, port: int | None) -> Seen:
 # --- PyPI -------------------------------------------------------------------------------------------------------------
 
 
-def _twine(version: str, content: bytes) -> Requests:
+def _twine(version: str, content: bytes, *, staged: bool = False) -> Requests:
     async def act(place: Place, port: int) -> int:
         body = upload(version=version, file_name=f"{NAME}-{version}.zip", content=content)
         headers = {"Content-Type": CONTENT_TYPE}
-        return (await place.ask(port, "POST", "packages/pypi", body=body, **headers))[0]
+        path = f"packages/pypi/stages/{await _stage_id(place, port)}" if staged else "packages/pypi"
+        return (await place.ask(port, "POST", path, body=body, **headers))[0]
 
     return act
 
@@ -140,7 +147,7 @@ async def _delete_file(place: Place, port: int) -> int:
 # --- npm --------------------------------------------------------------------------------------------------------------
 
 
-def _npm_publish(version: str, content: bytes) -> Requests:
+def _npm_publish(version: str, content: bytes, method: str = "PUT", rest: str = NAME) -> Requests:
     async def act(place: Place, port: int) -> int:
         tarball = _TARBALLS.get((version, len(content)))
         if tarball is None:
@@ -149,9 +156,13 @@ def _npm_publish(version: str, content: bytes) -> Requests:
         body = json.dumps(a_document(tarball, name=NAME, version=version)).encode()
         # npm repeats a request under the same number.
         headers = {"Content-Type": "application/json", "npm-session": f"session-{place.project.id}-{version}"}
-        return (await place.ask(port, "PUT", f"packages/npm/{NAME}", body=body, **headers))[0]
+        return (await place.ask(port, method, f"packages/npm/{rest}", body=body, **headers))[0]
 
     return act
+
+
+def _npm_stage(version: str, content: bytes) -> Requests:
+    return _npm_publish(version, content, "POST", f"-/stage/package/{NAME}")
 
 
 async def _tag(place: Place, port: int) -> int:
@@ -190,8 +201,31 @@ async def _unpublish_version(place: Place, port: int) -> int:
     return (await place.ask(port, "PUT", path, body=json.dumps(document).encode(), **headers))[0]
 
 
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+async def _open_stage(place: Place, port: int) -> int:
+    headers = {"Content-Type": "application/json"}
+    return (await place.ask(port, "POST", "packages/stages", body=b'{"package_type":"pypi"}', **headers))[0]
+
+
+async def _stage_id(place: Place, port: int) -> str:
+    """The id of the one stage that there is, or of none."""
+    found = json.loads(await place.read(port, "packages/stages"))
+    return found[0]["id"] if found else "none"
+
+
+def _end_stage(method: str, path: str) -> Requests:
+    async def act(place: Place, port: int) -> int:
+        return (await place.ask(port, method, path.format(await _stage_id(place, port))))[0]
+
+    return act
+
+
 _CREATED, _OK, _GONE = frozenset({201}), frozenset({200}), frozenset({404})
 _FIRST, _FIRST_NPM, _SECOND_NPM = _twine("1.0", SMALL), _npm_publish("1.0.0", SMALL), _npm_publish("2.0.0", SMALL)
+_STAGED_NPM = _npm_stage("1.0.0", SMALL)
+_STAGED = (_open_stage, _twine("1.0", SMALL, staged=True), _twine("2.0", SMALL, staged=True))
 
 DEEDS: dict[str, Deed] = {
     "twine upload": Deed("pypi", (), _FIRST, _CREATED),
@@ -207,4 +241,12 @@ DEEDS: dict[str, Deed] = {
     "npm dist-tag add": Deed("npm", (_FIRST_NPM,), _tag, _OK | {204}),
     "npm dist-tag rm": Deed("npm", (_FIRST_NPM, _tag), _untag, _OK | {204}, _GONE),
     "npm deprecate": Deed("npm", (_FIRST_NPM,), _deprecate, _OK),
+    "twine upload to a stage": Deed("pypi", (_open_stage,), _STAGED[1], _CREATED),
+    "promotion of a stage": Deed("pypi", _STAGED, _end_stage("POST", "packages/stages/{}/promote"), _OK),
+    "drop of a stage": Deed("pypi", _STAGED, _end_stage("DELETE", "packages/stages/{}"), frozenset({204}), _GONE),
+    "npm stage publish": Deed("npm", (), _STAGED_NPM, _CREATED),
+    "npm stage approve": Deed("npm", (_STAGED_NPM,), _end_stage("POST", "packages/npm/-/stage/{}/approve"), _OK),
+    "npm stage reject": Deed(
+        "npm", (_STAGED_NPM,), _end_stage("DELETE", "packages/npm/-/stage/{}"), frozenset({204}), _GONE
+    ),
 }

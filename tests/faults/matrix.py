@@ -30,6 +30,9 @@ _DEEDS = {
     "delete.": _DELETING,
     "tag.": _TAGGING,
     "deprecate.": ("npm deprecate",),
+    "stage.": ("twine upload to a stage", "npm stage publish"),
+    "promote.": ("promotion of a stage", "npm stage approve"),
+    "drop.": ("drop of a stage", "npm stage reject"),
 }
 _OF_ONE_STORE = ("local.", "multipart.")
 OFFLINE = ("gc.", "trim.", "migration.")

@@ -14,7 +14,7 @@ from tests.faults.matrix import OFFLINE, STORES, Cell, cells, every_cell
 
 Choice = Callable[[str, str], Iterator[Cell]]
 
-# What `catalog` brackets has its places named once.
+# What `catalog` and `staging` bracket has its places named once.
 _REACHED = re.compile(r'failpoints\.reach(?:_in_thread)?\("([^"]+)"\)')
 _CHANGED = re.compile(r'_change\(db, "(\w+)"\)')
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from registry.access import Ability
 from registry.catalog import TakenElsewhere
 from registry.errors import Conflict, Forbidden, Invalid, NotFound
 from registry.formats.npm import coherence, editing, finding, incoming, manifest, publication, signatures
+from registry.formats.npm.edits import Edit
 from registry.formats.npm.manifest import Manifest
+from registry.formats.npm.names import Name
 from registry.formats.npm.publication import Publication
 from registry.formats.npm.tarball import Inspection
 from registry.model import Blob
@@ -27,8 +30,20 @@ if TYPE_CHECKING:  # it loads libraries that only inspection children need
 _DIGESTS = frozenset({"sha1", "sha512"})
 
 
+# What makes a checked version a part of the project, or of a stage; answers whether it was not there already, and what
+# the client is told.
+Keep = Callable[[Context, catalog.Publication], Awaitable[tuple[bool, dict[str, object]]]]
+
+
 async def publish(context: Context) -> web.StreamResponse:
     """Publish one version with its tarball; or, without attachments, edit what is there, as to deprecate it."""
+    return await receive(context, _publish, edit=editing.edit)
+
+
+async def receive(
+    context: Context, keep: Keep, *, edit: Callable[[Context, Name, Edit], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Take a document, check it and its tarball, and pass it on; one without a tarball is passed to `edit`."""
     name = finding.asked_name(context)
     # The name is known, so who may not publish it need not send anything; the transaction asks again.
     await protection.check(context.services.db, context.actor, context.project, "push", [("npm", name.text)])
@@ -37,17 +52,16 @@ async def publish(context: Context) -> web.StreamResponse:
         split = await incoming.publication(context, upload)
         parsed = publication.parse(split, name.text, deprecating=incoming.is_deprecation(context))
         if not isinstance(parsed, Publication):
-            return await editing.edit(context, name, parsed)
+            return await edit(context, name, parsed)
         blob = await upload.finish()
         publication.check_digests(parsed, blob.digests, blob.size)
         inspection = await _inspect(context, parsed, blob)
         stored = manifest.build(parsed, inspection)
         provenance = await _provenance(context, parsed, blob)
-        published = await _put(context, _stored(context, parsed, blob, inspection, stored, provenance))
-        if published.outcome == "created":
+        is_new, told = await _put(context, _stored(context, parsed, blob, inspection, stored, provenance), keep)
+        if is_new:
             upload.keep()
-    row = {"id": published.package_id, "project_id": context.project.id, "package_type": "npm", "status": "default"}
-    return responses.json({**row, "name": parsed.name.text, "version": parsed.version, "ok": True, "success": True})
+    return responses.json({**told, "name": parsed.name.text, "version": parsed.version, "ok": True, "success": True})
 
 
 async def refuse(context: Context) -> web.StreamResponse:
@@ -120,11 +134,17 @@ def _stored(
     )
 
 
-async def _put(context: Context, stored: catalog.Publication) -> catalog.Published:
+async def _publish(context: Context, stored: catalog.Publication) -> tuple[bool, dict[str, object]]:
+    published = await catalog.publish(context.services.db, context.author, context.project, stored)
+    row = {"id": published.package_id, "project_id": context.project.id, "package_type": "npm", "status": "default"}
+    return published.outcome == "created", row
+
+
+async def _put(context: Context, stored: catalog.Publication, keep: Keep) -> tuple[bool, dict[str, object]]:
     await confirm(context, Ability.CREATE_PACKAGE)
     stored = replace(stored, facts={**stored.facts, **await signatures.facts(context.services, stored)})
     try:
-        return await catalog.publish(context.services.db, context.author, context.project, stored)
+        return await keep(context, stored)
     except TakenElsewhere as error:
         raise Invalid("Validation failed: Package already exists") from error
     except Conflict as error:

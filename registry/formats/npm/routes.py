@@ -13,10 +13,12 @@ from registry.formats.npm import (
     face,
     finding,
     pages,
+    previews,
     publish,
     schemas,
     service,
     signatures,
+    stages,
 )
 from registry.model import Level
 from registry.server import files
@@ -41,6 +43,10 @@ _TAGS = "/-/package/{name:scoped}/dist-tags"
 _TAG = f"{_TAGS}/{{tag}}"
 _AUDIT = "/-/npm/v1/security"
 _ATTESTATIONS = "/-/npm/v1/attestations/{spec:scoped}"
+_STAGES = "/-/stage"
+_STAGE = f"{_STAGES}/{{stage_id}}"
+# A registry of its own: what is published to it is staged, and what is installed from it is the project with the stage.
+_PREVIEW = "/-/stages/{stage_id}"
 _REPORTS: Answers = {200: schemas.REPORT, 307: None}
 _ATTESTED: Answers = {200: schemas.ATTESTATIONS, 304: None}
 # yarn 1 takes only a JSON answer for success.
@@ -82,6 +88,21 @@ FORMAT = Format(
         Route("PUT", _TAG, dist_tags.set_tag, _CREATE, PROJECT, body=schemas.VERSION, answers=_TAGGED),
         Route("POST", _TAG, dist_tags.set_tag, _CREATE, PROJECT, body=schemas.VERSION, answers=_TAGGED),
         Route("DELETE", _TAG, dist_tags.delete_tag, _DESTROY, PROJECT, answers=_TAGGED),
+        Route("POST", f"{_STAGES}/package/{{name:scoped}}", stages.stage, _CREATE,
+              body=schemas.PUBLISH, answers={201: schemas.STAGED, 409: None, 507: None}),
+        Route("GET", _STAGES, stages.index, _CREATE, parameters=schemas.STAGE_PARAMETERS,
+              answers={200: schemas.STAGE_LIST}),
+        Route("GET", _STAGE, stages.show, _CREATE, answers={200: schemas.STAGE_ITEM}),
+        Route("GET", f"{_STAGE}/tarball", stages.tarball, _CREATE, headers=files.HEADERS, answers=files.ANSWERS),
+        Route("POST", f"{_STAGE}/approve", stages.approve, _CREATE, answers={200: schemas.STAGED, 409: None}),
+        Route("DELETE", _STAGE, stages.reject, _CREATE, answers={204: None, 409: None}),
+        # Whoever may read the project and knows the id: it opens no project to anybody.
+        Route("GET", f"{_PREVIEW}/{{name:scoped}}", previews.document, _READ, parameters=(schemas.WRITE,),
+              headers=CONDITIONS, answers={200: schemas.PACKUMENT, 302: None, 304: None}),
+        Route("GET", f"{_PREVIEW}/{{name:scoped}}/-/{{file:scoped}}", previews.download, _READ, face=TARBALL_FACE,
+              headers=files.HEADERS, answers=files.ANSWERS),
+        Route("PUT", f"{_PREVIEW}/{{name:scoped}}", stages.receive, _CREATE,
+              body=schemas.PUBLISH, answers={200: schemas.STAGED, 409: None, 507: None}),
         # Below a group the project is found by the name first, and asked for the ability then.
         Route("PUT", _TAG, dist_tags.set_tag, _READ, _BELOW, also=_CREATE, body=schemas.VERSION, answers=_TAGGED),
         Route("POST", _TAG, dist_tags.set_tag, _READ, _BELOW, also=_CREATE, body=schemas.VERSION, answers=_TAGGED),

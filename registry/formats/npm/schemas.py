@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from registry.formats.npm.packument import ABBREVIATED_TYPE, FULL_TYPE
-from registry.server.content import Content, Schema, entity, nullable
+from registry.server.content import Content, Schema, entity, listing, nullable
 from registry.server.parameters import Parameter
+from registry.server.stages import PATH
 
 _TEXT: Schema = {"type": "string"}
 _TEXTS: Schema = {"type": "object", "additionalProperties": _TEXT}
@@ -24,6 +25,7 @@ PATHS = (
     Parameter("spec", description="name and version of a package: `@scope/name@1.0.0`, its slash encoded or not"),
     Parameter("again", description="the project or group once more, as npm 10 repeats the path of the registry"),
     Parameter("rev", description="`_rev` of the document that was changed"),
+    PATH,
 )
 WRITE = Parameter("write", description="`true`: the full document, whatever the Accept header", values=("true",))
 SEARCH_PARAMETERS = (
@@ -185,3 +187,35 @@ PUBLISHED = Content(
     },
     "NpmPublished",
 )
+STAGE_PARAMETERS = (
+    Parameter("package", description="only versions of this package"),
+    Parameter("page", "integer", "number of the page, from 0", default=0, least=0, most=100_000),
+    Parameter("perPage", "integer", "versions of a page, up to 100", default=100, least=1),
+)
+STAGED = entity(
+    "NpmStaged",
+    {
+        "stageId": {"type": "string", "format": "uuid"},
+        "status": {"enum": ["pending", "approved"]},
+        "name": "string",
+        "version": "string",
+        "ok": _TRUE,
+        "success": _TRUE,
+    },
+    optional=("name", "version"),
+)
+STAGE_ITEM = entity(
+    "NpmStageItem",
+    {
+        "id": {"type": "string", "format": "uuid"},
+        "packageName": "string",
+        "version": "string",
+        "tag": "string",
+        "createdAt": "datetime",
+        "actor": "string",
+        "actorType": "string",
+        "shasum": "string",
+        "status": {"const": "pending"},
+    },
+)
+STAGE_LIST = entity("NpmStageList", {"items": listing(STAGE_ITEM), "total": "integer"})

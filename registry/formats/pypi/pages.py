@@ -9,7 +9,8 @@ from aiohttp import web
 
 from registry import grants
 from registry.blocks import Block
-from registry.db import packages
+from registry.db import packages, stages
+from registry.db.stages import Stage, StagedFile
 from registry.documents import Page
 from registry.errors import NotFound, RegistryError
 from registry.formats.pypi import namespaces, simple
@@ -22,6 +23,8 @@ from registry.lookups import Serials
 from registry.sections import Sections
 from registry.server import responses
 from registry.server.context import Context
+from registry.server.stages import asked_stage, until
+from registry.staging import publication_of
 from registry.upstream import PUBLIC, forwards
 
 # What may be put into a Location: a valid name (PEP 508); the public index has no others.
@@ -101,6 +104,70 @@ async def _project(context: Context, representation: Representation, name: str, 
 
     key = ("pypi", "project", representation, context.base_url, name, version, covered, serials.pairs)
     return await responses.document(context, key, render)
+
+
+async def preview_index(context: Context) -> web.StreamResponse:
+    """List the names of a preview: those of the project and those of the stage."""
+    representation, stage = _representation(context), await asked_stage(context, "pypi")
+    services, place = context.services, context.project
+    async with services.db.snapshot() as db:
+        released = await packages.list_names(db, "pypi", [place.id])
+        staged = await stages.list_files(db, [stage.id])
+    names = {file.normalized_name: file.name for file in staged} | {row.normalized_name: row.name for row in released}
+    projects = [SimpleProject(names[key], key) for key in sorted(names)]
+
+    async def render() -> Page:
+        if representation is Representation.JSON:
+            return _page(simple.index_json(projects), representation)
+        anchors = simple.project_anchors(_preview_base(context, stage), projects)
+        return _html(context, simple.page_context(_title(context), anchors), representation)
+
+    key = ("pypi", "preview", representation, context.base_url, stage.id, _title(context), tuple(names.items()))
+    return until(stage, await responses.document(context, key, render))
+
+
+async def preview(context: Context) -> web.StreamResponse:
+    """List the files of a name in a preview: those of the project and those of the stage. Others are the project's."""
+    representation, stage = _representation(context), await asked_stage(context, "pypi")
+    services, name = context.services, normalize(context.params["name"])
+    async with services.db.snapshot() as db:
+        staged = await stages.list_files(db, [stage.id], name)
+        released = await packages.list_files(db, "pypi", name, [context.project.id]) if staged else []
+    if not staged:
+        return await project(context)
+    base = _preview_base(context, stage)
+    entries = {
+        row.id: simple.entry(_simple_file(context.base_url, name, row), row.name, row.version) for row in released
+    }
+    # Ids of the two kinds of rows may be equal.
+    entries |= {-file.id: simple.entry(_staged_file(base, file), file.name, file.version) for file in staged}
+    marks = [*((row.id, row.revision) for row in released), *((-file.id, 0) for file in staged)]
+
+    async def render() -> Page:
+        empty: Sections[simple.Entry] = Sections()
+        files = empty.renewed(marks, entries)
+        if representation is Representation.JSON:
+            return _page(simple.project_json(name, files, (one.version for one in files.entries)), representation)
+        anchors = simple.file_anchors(one.file for one in files.entries)
+        return _html(context, simple.page_context(staged[0].name, anchors), representation)
+
+    key = ("pypi", "preview", representation, base, name, tuple(marks))
+    return until(stage, await responses.document(context, key, render))
+
+
+def _preview_base(context: Context, stage: Stage) -> str:
+    return f"{context.base_url}/stages/{stage.id}"
+
+
+def _staged_file(base: str, file: StagedFile) -> SimpleFile:
+    return SimpleFile(
+        filename=file.file_name,
+        url=simple.file_url(base, file.sha256, file.file_name),
+        sha256=file.sha256,
+        size=file.size,
+        upload_time=file.created_at,
+        requires_python=publication_of(file).requires_python,
+    )
 
 
 async def _files(context: Context, name: str, serials: Serials) -> Sections[simple.Entry]:

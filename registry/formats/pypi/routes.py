@@ -14,6 +14,7 @@ from registry.formats.pypi import (
     namespaces,
     pages,
     schemas,
+    stages,
     standing,
     upload,
 )
@@ -30,6 +31,8 @@ FACE = Face(
     project_text="404 Not Found",
     group_text="404 Not Found",
 )
+
+_STAGE = "/stages/{stage_id}"
 
 FORMAT = Format(
     package_type="pypi",
@@ -73,5 +76,15 @@ FORMAT = Format(
         Route("GET", "/integrity/{name}/{version}/{file_name}/provenance", integrity.provenance, Ability.READ_PACKAGE,
               READABLE, parameters=(schemas.SHA256,), headers=CONDITIONS,
               answers={200: schemas.PROVENANCE, 304: None, 406: None}),
+        Route("POST", _STAGE, stages.receive, Ability.CREATE_PACKAGE,
+              body=schemas.UPLOAD, answers={201: schemas.UPLOADED, 409: None, 507: None}),
+        # Whoever may read the project and knows the id: it opens no project to anybody.
+        Route("GET", f"{_STAGE}/simple", pages.preview_index, Ability.READ_PACKAGE,
+              parameters=(schemas.FORMAT,), headers=CONDITIONS, answers={200: schemas.INDEX, 304: None, 406: None}),
+        Route("GET", f"{_STAGE}/simple/{{name}}", pages.preview, Ability.READ_PACKAGE,
+              parameters=(schemas.FORMAT,), headers=CONDITIONS,
+              answers={200: schemas.PROJECT, 302: None, 304: None, 406: None}),
+        Route("GET", f"{_STAGE}/files/{{sha256}}/{{file_name}}", stages.download, Ability.READ_PACKAGE,
+              headers=files.HEADERS, answers=files.ANSWERS),
     ),
 )  # fmt: skip

@@ -6,6 +6,7 @@ from registry.formats.pypi.negotiation import Representation
 from registry.formats.pypi.simple import API_VERSION, API_VERSION_WITH_NAMESPACES, PROVENANCE_TYPE
 from registry.server.content import JSON, Content, Schema, entity, nullable
 from registry.server.parameters import Parameter
+from registry.server.stages import PATH
 from registry.standings import STATUSES
 
 _SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -18,6 +19,7 @@ PATHS = (
     Parameter("sha256", description="digest of a file, hexadecimal"),
     Parameter("file_name", description="name of a file"),
     Parameter("version", description="a version of the package"),
+    PATH,
 )
 SHA256 = Parameter("sha256", description="digest of the file meant, where several have the name")
 FORMAT = Parameter("format", description="media type of the answer, before the Accept header", values=_PAGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from registry import catalog
 from registry.access import Ability
-from registry.errors import Invalid
+from registry.errors import Forbidden, Invalid
 from registry.formats.pypi import metadata, publication, validation
 from registry.formats.pypi.metadata import Inspection
 from registry.formats.pypi.publication import Publication
@@ -30,9 +31,18 @@ if TYPE_CHECKING:  # it loads libraries that only inspection children need
 _DIGESTS = frozenset({"sha256", "md5"})
 
 
+# What makes a checked file a part of the project, or of a stage; answers whether it was not there already.
+Keep = Callable[[Context, catalog.Publication], Awaitable[bool]]
+
+
 async def upload(context: Context) -> web.StreamResponse:
     """Upload a file. Identical bytes under the same file name succeed again and change nothing."""
-    services, project = context.services, context.project
+    return await receive(context, _publish)
+
+
+async def receive(context: Context, keep: Keep) -> web.StreamResponse:
+    """Take a form, check it and its file, and pass it on."""
+    services = context.services
     # distutils and old scripts put it into the query.
     publication.check_action(context.request.query.get(":action"))
     limit = context.file_limit
@@ -57,12 +67,19 @@ async def upload(context: Context) -> web.StreamResponse:
         inspection = await _inspect(context, declared, blob, strictness)
         validation.check(declared, inspection, strictness)
         attested = await _attested(context, declared, blob)
-        published = await catalog.publish(
-            services.db, context.author, project, _publication(declared, inspection, blob, attested)
-        )
-        if published.outcome == "created":
+        try:
+            is_new = await keep(context, _publication(declared, inspection, blob, attested))
+        except catalog.Staged as error:
+            # Not 409, which poetry --skip-existing takes for done.
+            raise Forbidden(error.text) from error
+        if is_new:
             incoming.keep()
     return responses.json({"message": "201 Created"}, status=201)
+
+
+async def _publish(context: Context, stored: catalog.Publication) -> bool:
+    published = await catalog.publish(context.services.db, context.author, context.project, stored)
+    return published.outcome == "created"
 
 
 async def _with_blake2b(context: Context, declared: Publication, blob: Blob) -> Digests:
