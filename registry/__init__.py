@@ -14,8 +14,11 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     staging          5  the only module that changes stages: sets of files that become visible at once
     catalog          4  the only module that changes packages
     tree             4  the only module that changes groups, projects and members
+    sign_in          5  a client let in through a browser, by way of Postgres
+    derived_tokens   4  the only module that makes and revokes tokens with other tokens
     access_tokens    4  the only module that rotates and revokes access tokens, and makes bots
     janitor          6  clean-up of what nobody refers to any more
+    advisories       4  the only module that changes the set that audits are answered from
     fsck/            4  a check of everything that is stored
     accounts         3  the only module that changes users, tokens and instance settings
     memberships      3  who may change whose access level
@@ -45,6 +48,7 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     siblings         2  what workers that share a port tell each other
     threads          2  where blocking work is done, and how much of it may wait there
     conditions       1  what a client demands of a thing before it is changed
+    osv              1  advisories in the documents that operators load
     metrics          1  the only module that names Prometheus
     logs             1  one JSON line per event on stderr, without secrets
     failpoints       1  places where a test may stop the server

@@ -6,9 +6,10 @@ The table of who may do what is GitLab's (docs: permissions, package registry; p
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from types import MappingProxyType
 from typing import Literal
 
@@ -127,6 +128,9 @@ class Actor:
     `groups` and `projects` map ids to access levels; `sees_groups` are the groups above any of them. A deploy token
     has one home, `home_group` or `home_project`.
     `valid_until` is when a token or a membership that was counted here ends, whichever comes first.
+
+    A token may be limited: to requests from some `networks`, and to some `packages`, each written `type:name` or
+    `type:@scope/*`. Empty means no such limit.
     """
 
     kind: Literal["anonymous", "user", "deploy_token", "system"] = "anonymous"
@@ -142,11 +146,28 @@ class Actor:
     home_group: int | None = None
     home_project: int | None = None
     valid_until: datetime | None = None
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    packages: tuple[str, ...] = ()
 
     @property
     def is_anonymous(self) -> bool:
         """No credentials, or credentials that say nothing (contract 2.2)."""
         return self.kind == "anonymous"
+
+    def is_admitted_from(self, address: str | None) -> bool:
+        """Whether the token is good for requests from an address; one that is not known is nowhere."""
+        if not self.networks:
+            return True
+        try:
+            where = ip_address(address or "")
+        except ValueError:
+            return False
+        return any(where in network for network in self.networks)
+
+    def is_for(self, package_type: str, name: str) -> bool:
+        """Whether the token opens a package of this name, as its format compares names."""
+        whole = f"{package_type}:{name}"
+        return not self.packages or whole in self.packages or f"{whole.partition('/')[0]}/*" in self.packages
 
     @property
     def is_user(self) -> bool:
@@ -164,6 +185,12 @@ def scope_allows(actor: Actor, ability: Ability) -> bool:
     if actor.is_anonymous or (ability is Ability.ITSELF and actor.is_user):
         return True
     return any(ability in _SCOPES.get(scope, ()) for scope in actor.scopes)
+
+
+def scopes_cover(held: Collection[str], wanted: Iterable[str]) -> bool:
+    """Whether a token with the scopes `wanted` reaches nothing that one with those `held` does not."""
+    reached = frozenset[Ability]().union(*(_SCOPES.get(scope, frozenset()) for scope in held))
+    return all(scope in held or (scope in _SCOPES and _SCOPES[scope] <= reached) for scope in wanted)
 
 
 def level_in(actor: Actor, place: Project | Group) -> int:

@@ -81,7 +81,9 @@ async def create_bot_token(
 async def rotate(
     db: Database, author: Author, token_id: int, expires_at: Callable[[LockedToken], date | None]
 ) -> tuple[int, str]:
-    """Replace a token by a new one with the same name and scopes: its id, and its text, shown once.
+    """Replace a token by a new one with the same name, scopes and limits: its id, and its text, shown once.
+
+    What was made with the old one (`npm login`) ends with it; one that was made with another never outlives that.
 
     Rotating a revoked token revokes every descendant of the chain, because somebody holds a token that was replaced
     (GitLab: automatic reuse detection), and raises Invalid. Raises NotFound.
@@ -102,25 +104,28 @@ async def rotate(
                 description=old.description,
                 sha256=digest(token),
                 scopes=old.scopes,
-                expires_at=expires_at(old),
+                expires_at=min(filter(None, (expires_at(old), old.parent_expires_at)), default=None),
                 family_id=old.family_id,
+                parent_id=old.parent_id,
+                networks=old.networks,
+                packages=old.packages,
             )
             await _note(tx, author, old, "personal_access_token_rotated", new_token_id=row.id)
-            await changes.record(tx, [Change("token", gone.hex()), Change("token", digest(token).hex())])
+            await changes.record(tx, [Change("token", sha256.hex()) for sha256 in (*gone, digest(token))])
     if old.revoked:
         raise Invalid("Token already revoked")
     return row.id, token
 
 
 async def revoke(db: Database, author: Author, token_id: int) -> None:
-    """Revoke a token, at once on every replica; a revoked one stays so. Raises NotFound."""
+    """Revoke a token and those made with it, at once on every replica; a revoked one stays so. Raises NotFound."""
     async with db.transaction() as tx:
         old = await _locked(tx, token_id)
         if old.revoked:
             return
         gone = await tokens.revoke_token(tx, old.id)
         await _note(tx, author, old, "personal_access_token_revoked")
-        await changes.record(tx, [Change("token", gone.hex())])
+        await changes.record(tx, [Change("token", sha256.hex()) for sha256 in gone])
 
 
 def expiry(asked: date | None, today: date, *, keep_lifetime: bool = False) -> Callable[[LockedToken], date | None]:

@@ -17,7 +17,9 @@ from registry.api import API_FACE, API_ROUTES, docs, operations
 from registry.changes import Changes
 from registry.db.connection import open_database
 from registry.documents import Documents
+from registry.formats.npm.routes import FACE as NPM_FACE
 from registry.formats.npm.routes import FORMAT as NPM
+from registry.formats.npm.routes import LOGIN_ROUTES
 from registry.formats.pypi.routes import FORMAT as PYPI
 from registry.ingest import Ingest
 from registry.inspection import Inspector
@@ -42,6 +44,7 @@ def routes() -> Table:
     table = Table()
     for one in FORMATS:
         table.mount(one)
+    table.add(LOGIN_ROUTES, NPM_FACE)
     table.add(API_ROUTES, API_FACE)
     table.add(operations.ROUTES, API_FACE)
     table.add(docs.routes(table), API_FACE)

@@ -7,6 +7,7 @@ moved, and a fill that was under way at that moment is not kept, because it may 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -82,6 +83,7 @@ class Lookups:
         self._serials: Cache[tuple[str, str], dict[tuple[int, ...], Serials]] = Cache("serials", 100_000)
         self._serials_size = 0
         self._files: dict[FileKey, FileRow] = {}
+        self._people: Cache[int, tuple[tuple[str, int], ...]] = Cache("people", 500_000, weigh=_people_weight)
         self._settings: Cache[None, dict[str, object]] = Cache("settings", 1)
         self._grants: Cache[str, tuple[Grant, ...]] = Cache("grants", 10)
         self._signing_keys: Cache[None, tuple[PublicKey, ...]] = Cache("signing_keys", 1)
@@ -195,6 +197,10 @@ class Lookups:
         )
         return bool(roots) if root_path is None else root_path in roots
 
+    async def people(self, project_id: int) -> tuple[tuple[str, int], ...]:
+        """Who works on a project, as (user name, access level), the members of the groups above it included."""
+        return await self._people.get(project_id, lambda: self._load_people(project_id))
+
     async def settings(self) -> dict[str, object]:
         """The instance's settings that differ from the defaults."""
         return await self._settings.get(None, lambda: instance.find_settings(self._db))
@@ -232,6 +238,7 @@ class Lookups:
                     user = int(key)
                     self._tokens.forget_if(lambda _, found, user=user: _belongs_to(found, user))  # type: ignore[misc]
                     self._readable.clear()
+                    self._people.clear()
                 case "project" | "settings":
                     # Rare beside reads, and a group's settings and path reach everything below it.
                     self._forget_places()
@@ -256,6 +263,7 @@ class Lookups:
         self._targets.clear()
         self._group_projects.clear()
         self._readable.clear()
+        self._people.clear()
         self._settings.clear()
         self._grants.clear()
         self._signing_keys.clear()
@@ -284,6 +292,8 @@ class Lookups:
             projects={m.project_id: m.access_level for m in places if m.project_id is not None},
             sees_groups=frozenset(group for m in places for group in m.ancestry),
             valid_until=min((datetime.combine(day, time.min, UTC) for day in ends), default=None),
+            networks=tuple(ipaddress.ip_network(network) for network in owner.networks),
+            packages=tuple(owner.packages),
         )
 
     async def _load_deploy_token(self, digest: bytes) -> Actor | Refusal:
@@ -320,6 +330,9 @@ class Lookups:
             group_id = route.namespace_id if route else None
         return await namespaces.find_group(self._db, group_id) if group_id is not None else None
 
+    async def _load_people(self, project_id: int) -> tuple[tuple[str, int], ...]:
+        return tuple((one.username, one.access_level) for one in await accounts.list_people(self._db, project_id))
+
     async def _load_group_projects(self, group_id: int | None) -> tuple[Project, ...]:
         return tuple(await namespaces.list_group_projects(self._db, group_id))
 
@@ -332,6 +345,10 @@ class Lookups:
         plain = all(status == "active" and not reason for _, status, reason in statuses)
         pairs = tuple((row.project_id, row.serial) for row in rows)
         return Serials(pairs, any(row.exists for row in rows), () if plain else statuses)
+
+
+def _people_weight(people: tuple[tuple[str, int], ...]) -> int:
+    return 1 + len(people)
 
 
 async def _nowhere_yet() -> dict[tuple[int, ...], Serials]:

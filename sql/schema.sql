@@ -1,4 +1,34 @@
 -- Generated from sql/migrations, for reading: UPDATE_SCHEMA=1 pytest test_migrate.py
+CREATE TABLE public.advisories (
+    id bigint NOT NULL,
+    osv_id text NOT NULL,
+    title text NOT NULL,
+    details text NOT NULL,
+    severity text NOT NULL,
+    cvss_vector text,
+    cvss_score double precision NOT NULL,
+    cwes text[] NOT NULL,
+    url text NOT NULL,
+    published timestamp with time zone NOT NULL,
+    modified timestamp with time zone NOT NULL,
+    CONSTRAINT advisories_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'low'::text, 'moderate'::text, 'high'::text, 'critical'::text])))
+);
+ALTER TABLE public.advisories ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.advisories_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.advisory_packages (
+    advisory_id bigint NOT NULL,
+    ecosystem text NOT NULL,
+    name text NOT NULL,
+    ranges jsonb NOT NULL,
+    versions text[] NOT NULL
+);
+COMMENT ON COLUMN public.advisory_packages.ranges IS 'intervals of affected versions: [[introduced, fixed or null, last affected or null], ...]';
 CREATE TABLE public.application_settings (
     singleton boolean DEFAULT true NOT NULL,
     settings jsonb DEFAULT '{}'::jsonb NOT NULL,
@@ -249,6 +279,14 @@ ALTER TABLE public.package_protection_rules ALTER COLUMN id ADD GENERATED ALWAYS
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.package_stars (
+    user_id bigint NOT NULL,
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+COMMENT ON COLUMN public.package_stars.name IS 'as the format compares names';
 CREATE TABLE public.packages (
     id bigint NOT NULL,
     project_id bigint NOT NULL,
@@ -293,10 +331,16 @@ CREATE TABLE public.personal_access_tokens (
     family_id bigint,
     last_used_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    parent_id bigint,
+    networks text[] DEFAULT '{}'::text[] NOT NULL,
+    packages text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT personal_access_tokens_sha256_check CHECK ((length(sha256) = 32))
 );
 COMMENT ON COLUMN public.personal_access_tokens.sha256 IS 'of the token text; the token itself is shown once and never stored';
 COMMENT ON COLUMN public.personal_access_tokens.family_id IS 'the first token of a chain of rotations; null for that one itself';
+COMMENT ON COLUMN public.personal_access_tokens.parent_id IS 'the token it was made with, and with which it ends; null when an operator or the API made it';
+COMMENT ON COLUMN public.personal_access_tokens.networks IS 'the only networks it is accepted from; any, when empty';
+COMMENT ON COLUMN public.personal_access_tokens.packages IS 'the only packages it opens, as type:name or type:@scope/*; any, when empty';
 ALTER TABLE public.personal_access_tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.personal_access_tokens_id_seq
     START WITH 1
@@ -347,6 +391,25 @@ CREATE TABLE public.schema_migrations (
     number integer NOT NULL,
     name text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.sign_ins (
+    id bigint NOT NULL,
+    browser_sha256 bytea NOT NULL,
+    client_sha256 bytea NOT NULL,
+    address text NOT NULL,
+    token_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sign_ins_browser_sha256_check CHECK ((length(browser_sha256) = 32)),
+    CONSTRAINT sign_ins_client_sha256_check CHECK ((length(client_sha256) = 32))
+);
+COMMENT ON COLUMN public.sign_ins.token_id IS 'the token shown in the browser; null until then';
+ALTER TABLE public.sign_ins ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.sign_ins_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 CREATE TABLE public.signing_keys (
     id text NOT NULL,
@@ -433,6 +496,12 @@ ALTER TABLE public.users ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+ALTER TABLE ONLY public.advisories
+    ADD CONSTRAINT advisories_osv_id_key UNIQUE (osv_id);
+ALTER TABLE ONLY public.advisories
+    ADD CONSTRAINT advisories_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.advisory_packages
+    ADD CONSTRAINT advisory_packages_pkey PRIMARY KEY (advisory_id, ecosystem, name);
 ALTER TABLE ONLY public.application_settings
     ADD CONSTRAINT application_settings_pkey PRIMARY KEY (singleton);
 ALTER TABLE ONLY public.audit_events
@@ -459,6 +528,8 @@ ALTER TABLE ONLY public.package_names
     ADD CONSTRAINT package_names_pkey PRIMARY KEY (package_type, normalized_name, project_id);
 ALTER TABLE ONLY public.package_protection_rules
     ADD CONSTRAINT package_protection_rules_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.package_stars
+    ADD CONSTRAINT package_stars_pkey PRIMARY KEY (user_id, project_id, package_type, name);
 ALTER TABLE ONLY public.packages
     ADD CONSTRAINT packages_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.personal_access_tokens
@@ -475,6 +546,12 @@ ALTER TABLE ONLY public.routes
     ADD CONSTRAINT routes_project_id_key UNIQUE (project_id);
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+ALTER TABLE ONLY public.sign_ins
+    ADD CONSTRAINT sign_ins_browser_sha256_key UNIQUE (browser_sha256);
+ALTER TABLE ONLY public.sign_ins
+    ADD CONSTRAINT sign_ins_client_sha256_key UNIQUE (client_sha256);
+ALTER TABLE ONLY public.sign_ins
+    ADD CONSTRAINT sign_ins_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.staged_files
@@ -487,6 +564,7 @@ ALTER TABLE ONLY public.tombstones
     ADD CONSTRAINT tombstones_pkey PRIMARY KEY (project_id, package_type, normalized_name, file_name, sha256);
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+CREATE INDEX advisory_packages_name ON public.advisory_packages USING btree (ecosystem, name);
 CREATE INDEX audit_events_entity ON public.audit_events USING btree (entity_type, entity_id, id);
 CREATE INDEX blobs_unfinished ON public.blobs USING btree (state, state_at) WHERE (state <> 'stored'::text);
 CREATE INDEX deploy_tokens_namespace ON public.deploy_tokens USING btree (namespace_id);
@@ -505,13 +583,17 @@ CREATE UNIQUE INDEX package_files_name_key ON public.package_files USING btree (
 CREATE INDEX package_files_package ON public.package_files USING btree (package_id);
 CREATE INDEX package_names_project ON public.package_names USING btree (project_id, package_type, normalized_name);
 CREATE UNIQUE INDEX package_protection_rules_pattern_key ON public.package_protection_rules USING btree (project_id, package_type, package_name_pattern);
+CREATE INDEX package_stars_project ON public.package_stars USING btree (project_id);
 CREATE INDEX packages_listing ON public.packages USING btree (project_id, created_at, id) INCLUDE (status, package_type, name, version);
 CREATE INDEX packages_name ON public.packages USING btree (project_id, package_type, normalized_name, id);
 CREATE UNIQUE INDEX packages_version_key ON public.packages USING btree (project_id, package_type, name, version);
+CREATE INDEX personal_access_tokens_parent ON public.personal_access_tokens USING btree (parent_id) WHERE (parent_id IS NOT NULL);
 CREATE UNIQUE INDEX personal_access_tokens_sha256_key ON public.personal_access_tokens USING btree (sha256);
 CREATE INDEX personal_access_tokens_user ON public.personal_access_tokens USING btree (user_id);
 CREATE INDEX projects_namespace ON public.projects USING btree (namespace_id);
 CREATE INDEX routes_prefix ON public.routes USING btree (path text_pattern_ops);
+CREATE INDEX sign_ins_created_at ON public.sign_ins USING btree (created_at);
+CREATE INDEX sign_ins_token ON public.sign_ins USING btree (token_id) WHERE (token_id IS NOT NULL);
 CREATE UNIQUE INDEX staged_files_blob_key ON public.staged_files USING btree (blob_id);
 CREATE UNIQUE INDEX staged_files_name_key ON public.staged_files USING btree (project_id, package_type, normalized_name, file_name);
 CREATE INDEX staged_files_stage ON public.staged_files USING btree (stage_id);
@@ -521,6 +603,8 @@ CREATE UNIQUE INDEX tags_name_key ON public.tags USING btree (project_id, packag
 CREATE INDEX tags_package ON public.tags USING btree (package_id);
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email)) WHERE (email <> ''::text);
 CREATE UNIQUE INDEX users_username_key ON public.users USING btree (lower(username));
+ALTER TABLE ONLY public.advisory_packages
+    ADD CONSTRAINT advisory_packages_advisory_id_fkey FOREIGN KEY (advisory_id) REFERENCES public.advisories(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.deploy_tokens
     ADD CONSTRAINT deploy_tokens_creator_id_fkey FOREIGN KEY (creator_id) REFERENCES public.users(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.deploy_tokens
@@ -551,10 +635,16 @@ ALTER TABLE ONLY public.package_names
     ADD CONSTRAINT package_names_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.package_protection_rules
     ADD CONSTRAINT package_protection_rules_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.package_stars
+    ADD CONSTRAINT package_stars_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.package_stars
+    ADD CONSTRAINT package_stars_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.packages
     ADD CONSTRAINT packages_creator_id_fkey FOREIGN KEY (creator_id) REFERENCES public.users(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.packages
     ADD CONSTRAINT packages_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.personal_access_tokens
+    ADD CONSTRAINT personal_access_tokens_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES public.personal_access_tokens(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.personal_access_tokens
     ADD CONSTRAINT personal_access_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.projects
@@ -565,6 +655,8 @@ ALTER TABLE ONLY public.routes
     ADD CONSTRAINT routes_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.routes
     ADD CONSTRAINT routes_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.sign_ins
+    ADD CONSTRAINT sign_ins_token_id_fkey FOREIGN KEY (token_id) REFERENCES public.personal_access_tokens(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.staged_files
     ADD CONSTRAINT staged_files_blob_id_fkey FOREIGN KEY (blob_id) REFERENCES public.blobs(id);
 ALTER TABLE ONLY public.staged_files

@@ -35,7 +35,7 @@ the request arrived.
 
 Who may not see something is told that it does not exist."""
 
-# What stands in the paths of the management API.
+# What stands in the paths of the management API, and of what belongs to no format's base.
 _PATHS: Mapping[str, Parameter] = {
     one.name: one
     for one in (
@@ -48,6 +48,7 @@ _PATHS: Mapping[str, Parameter] = {
         stages.PATH,
         Parameter("staged_file_id", "integer", "number of a file of the stage"),
         Parameter("audit_event_id", "integer", "number of an audit event"),
+        Parameter("secret", description="what was answered when the sign-in began"),
     )
 }
 
@@ -304,7 +305,7 @@ def _responses(endpoint: Endpoint, components: _Components) -> Json:
 def _usual(endpoint: Endpoint) -> set[int]:
     """The refusals that every route of this kind may give."""
     route = endpoint.route
-    if requirements.is_open(endpoint):
+    if requirements.is_open(endpoint) and "{" not in endpoint.template:
         return set()
     found = {401, 403, 429, 503}
     if "{" in endpoint.template:

@@ -92,7 +92,7 @@ async def create(context: Context) -> web.Response:
     )
     # The creator is a member now, which the answer shows.
     await context.services.changes.barrier()
-    context.actor = await authenticate(context.request, context.services.lookups)
+    context.actor = await authenticate(context.request, context.services.lookups, context.address)
     return responses.json(await _shown(context, project.id), status=201)
 
 

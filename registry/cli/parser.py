@@ -7,6 +7,7 @@ from pathlib import Path
 
 from registry import __version__, fsck, janitor
 from registry.cli import (
+    advisories,
     backup,
     check,
     checking,
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _operating(commands)
     _keeping(commands)
     for topic in (
-        users, groups, projects, packages, members, tokens, deploy_tokens, grants, signing_keys, instance
+        users, groups, projects, packages, members, tokens, deploy_tokens, grants, signing_keys, advisories, instance,
     ):  # fmt: skip
         topic.add(commands)
     return top

@@ -26,6 +26,8 @@ class TokenOwner:
     name: str
     admin: bool
     state: str
+    networks: list[str]
+    packages: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class PersonalAccessToken:
     last_used_at: datetime | None
     created_at: datetime
     family_id: int | None
+    networks: list[str]
+    packages: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,14 @@ class DeployToken:
     expires_at: datetime | None
     revoked: bool
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An active member of a project, direct or of a group above."""
+
+    username: str
+    access_level: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +174,23 @@ async def insert_personal_access_token(
     scopes: Sequence[str],
     expires_at: date | None,
     family_id: int | None = None,
+    parent_id: int | None = None,
+    networks: Sequence[str] = (),
+    packages: Sequence[str] = (),
 ) -> PersonalAccessToken:
-    """Make a personal access token."""
+    """Make a personal access token, of itself or with another (`parent_id`), with its limits."""
     row = await tx.fetchrow(
-        SQL.insert_personal_access_token, user_id, name, description, sha256, scopes, expires_at, family_id
+        SQL.insert_personal_access_token,
+        user_id,
+        name,
+        description,
+        sha256,
+        scopes,
+        expires_at,
+        family_id,
+        parent_id,
+        networks,
+        packages,
     )
     return PersonalAccessToken(**row)  # type: ignore[arg-type]  # RETURNING answers a row
 
@@ -232,6 +257,11 @@ async def update_member(tx: Db, place: Place, *, user_id: int, access_level: int
 async def delete_member(tx: Db, place: Place, user_id: int) -> bool:
     """Remove a member; False when the user is no direct member."""
     return await tx.fetchval(SQL.delete_member, place.namespace_id, place.project_id, user_id) is not None
+
+
+async def list_people(db: Db, project_id: int) -> list[Person]:
+    """Who works on a project today, by user name."""
+    return [Person(**row) for row in await db.fetch(SQL.list_people, project_id)]
 
 
 async def lock_member(tx: Db, place: Place, user_id: int) -> int | None:

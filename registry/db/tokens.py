@@ -46,6 +46,32 @@ class LockedToken:
     expires_at: date | None
     revoked: bool
     family_id: int
+    parent_id: int | None
+    parent_expires_at: date | None
+    networks: list[str]
+    packages: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnToken:
+    """A usable token as its owner sees it."""
+
+    id: int
+    name: str
+    sha256: bytes
+    scopes: list[str]
+    expires_at: date | None
+    created_at: datetime
+    networks: list[str]
+    packages: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTokenId:
+    """Which token a text is; `derived` ones were made with another."""
+
+    id: int
+    derived: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +139,30 @@ async def lock_token(tx: Db, token_id: int) -> LockedToken | None:
     return LockedToken(**row) if row else None
 
 
-async def revoke_token(tx: Db, token_id: int) -> bytes:
-    """Revoke an access token that exists; answers its digest."""
-    digest: bytes = await tx.fetchval(SQL.revoke_token, token_id)
-    return digest
+async def revoke_token(tx: Db, token_id: int) -> list[bytes]:
+    """Revoke an access token and those made with it; answers the digests of those that were still good."""
+    return await _until_none_is_left(tx, SQL.revoke_token, token_id)
 
 
 async def revoke_family(tx: Db, user_id: int, family_id: int) -> list[bytes]:
-    """Revoke a chain of rotations; answers the digests of those that were still good."""
-    return [row["sha256"] for row in await tx.fetch(SQL.revoke_family, user_id, family_id)]
+    """Revoke a chain of rotations and what was made with it; answers the digests of those that were still good."""
+    return await _until_none_is_left(tx, SQL.revoke_family, user_id, family_id)
+
+
+async def list_own(db: Db, user_id: int, *, limit: int, offset: int) -> list[OwnToken]:
+    """The usable tokens of a user, newest first."""
+    return [OwnToken(**row) for row in await db.fetch(SQL.list_own, user_id, limit, offset)]
+
+
+async def count_own(db: Db, user_id: int) -> int:
+    """How many usable tokens a user has."""
+    return int(await db.fetchval(SQL.count_own, user_id))
+
+
+async def find_own(db: Db, user_id: int, sha256: bytes) -> OwnTokenId | None:
+    """A token of a user by the digest of its text, whatever its state."""
+    row = await db.fetchrow(SQL.find_own, user_id, sha256)
+    return OwnTokenId(**row) if row else None
 
 
 async def delete_bots(tx: Db, *, groups: Sequence[int] = (), projects: Sequence[int] = ()) -> list[int]:
@@ -141,3 +182,11 @@ async def list_deploy_tokens(db: Db, ids: Sequence[int], place: Place = EVERYWHE
     """Deploy tokens by id, those of the place."""
     rows = await db.fetch(SQL.list_deploy_tokens, ids, place.namespace_id, place.project_id)
     return [DeployTokenDetails(**row) for row in rows]
+
+
+async def _until_none_is_left(tx: Db, query: str, *values: object) -> list[bytes]:
+    """Revoke until nothing is found: while one run waits for a token, another may be made with it, unseen by that."""
+    digests: list[bytes] = []
+    while found := await tx.fetch(query, *values):
+        digests += (row["sha256"] for row in found)
+    return digests

@@ -24,12 +24,23 @@ JOB_USER = "gitlab-ci-token"
 STRANGER = Actor()
 
 
-async def authenticate(request: web.Request, lookups: Lookups) -> Actor:
-    """Who is asking.
+async def authenticate(request: web.Request, lookups: Lookups, address: str | None) -> Actor:
+    """Who is asking, from which address. Raises Forbidden when the token is limited to other networks.
 
     An unknown password in Basic is a STRANGER (contract 2.2), so that public packages stay readable with stale
     credentials; an unknown token in any other form, and any expired or revoked one, raises Unauthenticated.
     """
+    return admitted(await _authenticate(request, lookups), address)
+
+
+def admitted(actor: Actor, address: str | None) -> Actor:
+    """The actor, where its token is accepted from this address. Raises Forbidden."""
+    if not actor.is_admitted_from(address):
+        raise Forbidden("403 Forbidden - This token is not accepted from your address.")
+    return actor
+
+
+async def _authenticate(request: web.Request, lookups: Lookups) -> Actor:
     headers = request.headers
     token = headers.get("Deploy-Token")
     if token:
@@ -78,7 +89,7 @@ async def _basic(value: str, lookups: Lookups) -> Actor:
         if user == JOB_USER:
             raise Unauthenticated
         return STRANGER
-    return _accepted(found, "basic")
+    return accepted(found, "basic")
 
 
 def _user_and_password(value: str) -> tuple[str, str] | None:
@@ -93,10 +104,11 @@ async def _actor(token: str, form: _Form, lookups: Lookups) -> Actor:
     found = await lookups.actor(token)
     if isinstance(found, Actor) and form in {"user", "deploy_token"} and found.kind != form:
         found = Refusal("unknown")
-    return _accepted(found, form)
+    return accepted(found, form)
 
 
-def _accepted(found: Actor | Refusal, form: _Form) -> Actor:
+def accepted(found: Actor | Refusal, form: _Form) -> Actor:
+    """The actor of a token that was looked up. Raises Unauthenticated, Forbidden for one that is no good."""
     if isinstance(found, Actor):
         return found
     metrics.auth.labels(form, found.reason).inc()

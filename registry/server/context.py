@@ -11,6 +11,7 @@ from registry.access import Ability, Actor, can, scope_allows
 from registry.db.instance import Author
 from registry.errors import Forbidden, NotFound, RegistryError, Unauthenticated
 from registry.model import Group, Level, Project, Target
+from registry.server.limits import Limits
 from registry.server.routes import Endpoint, Format
 from registry.services import Services
 
@@ -20,7 +21,7 @@ class Context:
     """What a handler gets: the request, who asks, what about, and the running parts.
 
     `seen` is the position in the change log that was known when the request passed the barrier, None when it passed
-    none. `quota` are the headers that tell the caller how much is left of a limit.
+    none. `quota` are the headers that tell the caller how much is left of one of the `limits`.
     """
 
     request: web.Request
@@ -30,6 +31,7 @@ class Context:
     actor: Actor
     target: Target
     address: str | None
+    limits: Limits
     seen: tuple[int, int] | None = None
     quota: Mapping[str, str] = field(default_factory=dict)
 

@@ -76,7 +76,7 @@ class Pipeline:
             if answer is not None:
                 template = answer.endpoint.template
                 await self._services.changes.barrier()
-                if self._holds(answer):
+                if self._holds(request, answer):
                     response = self._repeat(request, answer)
                     self._observe(template, request.method, response.status, started)
                     return response
@@ -121,7 +121,9 @@ class Pipeline:
 
     def _context(self, request: web.Request, match: Match) -> Context:
         address = client_address(request, self._proxies)
-        return Context(request, self._services, match.endpoint, match.params, ANONYMOUS, _NOWHERE, address)
+        return Context(
+            request, self._services, match.endpoint, match.params, ANONYMOUS, _NOWHERE, address, self._limits
+        )
 
     async def _serve(self, context: Context, *, passed_barrier: bool) -> web.StreamResponse:
         services, request, endpoint = self._services, context.request, context.endpoint
@@ -160,6 +162,7 @@ class Pipeline:
             if self._limits.active:
                 packages = context.endpoint.format is not None
                 context.quota = self._limits.count(context.actor, context.address, packages=packages)
+        _check_packages(context, context.actor)
         if context.actor.is_user and context.actor.token_id is not None:
             services.usage.token_used(context.actor.token_id)
         if context.actor.kind == "deploy_token" and not context.endpoint.face.deploy_tokens:
@@ -171,7 +174,7 @@ class Pipeline:
         if limits.guessing:
             limits.check_secret(context.address, shown)
         try:
-            context.actor = await authenticate(context.request, self._services.lookups)
+            context.actor = await authenticate(context.request, self._services.lookups, context.address)
         except Unauthenticated as error:
             # Who shows a token that once was good does not guess.
             if error.code:
@@ -187,9 +190,12 @@ class Pipeline:
         elif shown and not context.actor.is_anonymous:
             limits.signed_in(context.address, shown)
 
-    def _holds(self, answer: _Answer) -> bool:
-        """Nothing has changed since, anywhere: so nothing that this answer depends on has."""
+    def _holds(self, request: web.Request, answer: _Answer) -> bool:
+        """Nothing has changed since, anywhere: so nothing that this answer depends on has. Few tokens have networks."""
         if answer.seen != self._services.changes.position:
+            return False
+        actor = answer.actor
+        if actor.networks and not actor.is_admitted_from(client_address(request, self._proxies)):
             return False
         return answer.valid_until is None or answer.valid_until > datetime.now(UTC)
 
@@ -225,6 +231,17 @@ class Pipeline:
         count, observe = observers
         count()
         observe(time.perf_counter() - started)
+
+
+def _check_packages(context: Context, actor: Actor) -> None:
+    """Raise Forbidden where a token that is limited to some packages is used for anything else."""
+    route, of = context.endpoint.route, context.endpoint.format
+    if not actor.packages or route.own or route.ability in {Ability.PUBLIC, Ability.ITSELF}:
+        return
+    name = context.params.get("name")
+    if of is None or name is None or not actor.is_for(of.package_type, of.normalize(name)):
+        only = ", ".join(one.partition(":")[2] for one in actor.packages)
+        raise Forbidden(f"403 Forbidden - This token is for {only} only.")
 
 
 def _announce(response: web.StreamResponse, quota: Mapping[str, str]) -> None:
@@ -264,7 +281,7 @@ async def confirm(context: Context, ability: Ability) -> None:
     """
     services = context.services
     await services.changes.barrier(write=True)
-    context.actor = await authenticate(context.request, services.lookups)
+    context.actor = await authenticate(context.request, services.lookups, context.address)
     target = await resolve(services, context.endpoint, context.params, context.actor)
     if target is None:
         raise context.unknown()

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 CONDITIONS = (Parameter("If-None-Match", description="ETag of what the client has"),)
 
 
-def html_headers(style: str = "") -> tuple[tuple[str, str], ...]:
-    """Headers of HTML that loads nothing and runs nothing. `style` is the text of its style element, if it has one."""
+def html_headers(style: str = "", *, form: bool = False) -> tuple[tuple[str, str], ...]:
+    """Headers of HTML that loads nothing and runs nothing. `style` is the text of its style element, if it has one.
+
+    A `form` may be sent to this server.
+    """
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     allowed = f"style-src 'sha256-{digest}'; " if style else ""
-    policy = f"default-src 'none'; {allowed}base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    action = "'self'" if form else "'none'"
+    policy = f"default-src 'none'; {allowed}base-uri 'none'; form-action {action}; frame-ancestors 'none'"
     return (("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"))
 
 

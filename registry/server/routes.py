@@ -72,6 +72,10 @@ class Route:
     route says no in another way. `parameters` are those of the query, or of the body where the method has one;
     management calls read them with `parameters.given`.
 
+    A `placeless` route of a format has nothing to do with the project or group it is below: that is not looked up, and
+    the route is treated like one of the instance's. `own` ones are about the caller alone, and open to tokens that are
+    limited to some packages.
+
     The rest is for the OpenAPI document: `also`, what the handler asks of the caller besides, `headers` that it looks
     at, the `body` where it is not made of parameters, and `answers` by status, None for one without a body; those that
     all routes of a kind give are known.
@@ -82,6 +86,8 @@ class Route:
     handler: Handler
     ability: Ability
     levels: frozenset[Level] = PROJECT
+    placeless: bool = False
+    own: bool = False
     denied: Callable[[Context, RegistryError], Awaitable[web.StreamResponse]] | None = None
     face: Face | None = None
     parameters: tuple[Parameter, ...] = ()
@@ -171,7 +177,8 @@ class Table:
             for level in Level:
                 if level in route.levels:
                     base = BASES[level].format(type=format.package_type)
-                    self._add(Endpoint(route, level, base + route.path, route.face or format.face, format))
+                    at = None if route.placeless else level
+                    self._add(Endpoint(route, at, base + route.path, route.face or format.face, format))
 
     def add(self, routes: tuple[Route, ...], face: Face) -> None:
         """Add routes whose paths are complete. Those about a project or group start with `{id}` below its noun."""

@@ -1,7 +1,8 @@
 -- name: find_token_owner -> TokenOwner
 -- A personal access token by the SHA-256 of its text, with its owner.
 SELECT t.id AS token_id, t.scopes, t.expires_at, t.revoked, t.expires_at IS NOT NULL
-       AND t.expires_at <= (now() AT TIME ZONE 'UTC')::date AS expired, u.id AS user_id, u.username, u.name, u.admin, u.state
+       AND t.expires_at <= (now() AT TIME ZONE 'UTC')::date AS expired, u.id AS user_id, u.username, u.name, u.admin, u.state,
+       t.networks, t.packages
   FROM personal_access_tokens AS t
   JOIN users AS u ON u.id = t.user_id
  WHERE t.sha256 = $1;
@@ -45,9 +46,11 @@ UPDATE users SET state = $2 WHERE id = $1 RETURNING username;
 
 -- name: insert_personal_access_token -> PersonalAccessToken
 -- A new personal access token.
-INSERT INTO personal_access_tokens (user_id, name, description, sha256, scopes, expires_at, family_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-RETURNING id, user_id, name, description, scopes, expires_at, revoked, last_used_at, created_at, family_id;
+INSERT INTO personal_access_tokens
+    (user_id, name, description, sha256, scopes, expires_at, family_id, parent_id, networks, packages)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+RETURNING id, user_id, name, description, scopes, expires_at, revoked, last_used_at, created_at, family_id, networks,
+          packages;
 
 -- name: ensure_personal_access_token
 -- The token that the operator names in the environment: in force, whatever happened to it before. No row when it was.
@@ -89,6 +92,18 @@ RETURNING user_id;
 -- name: delete_member
 -- Remove a member; no row when there is none.
 DELETE FROM members WHERE (namespace_id = $1 OR project_id = $2) AND user_id = $3 RETURNING user_id;
+
+-- name: list_people -> Person
+-- Who works on a project, the members of the groups above it included, each with the highest level.
+SELECT u.username, max(m.access_level)::int AS access_level
+  FROM projects AS p
+  JOIN namespaces AS n ON n.id = p.namespace_id
+  JOIN members AS m ON m.project_id = p.id OR m.namespace_id = ANY(n.ancestry)
+  JOIN users AS u ON u.id = m.user_id
+ WHERE p.id = $1 AND u.kind = 'human' AND u.state = 'active'
+   AND (m.expires_at IS NULL OR m.expires_at > (now() AT TIME ZONE 'UTC')::date)
+ GROUP BY u.username
+ ORDER BY u.username;
 
 -- name: lock_member
 -- The level of a direct member, held until the transaction ends.

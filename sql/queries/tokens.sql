@@ -43,21 +43,54 @@ SELECT t.id, t.user_id, t.name, t.description, t.scopes, t.expires_at, t.revoked
  ORDER BY asked.position;
 
 -- name: lock_token -> LockedToken
--- A token about to be rotated or revoked, held until the transaction ends.
-SELECT id, user_id, name, description, scopes, created_at, expires_at, revoked, coalesce(family_id, id) AS family_id
-  FROM personal_access_tokens
- WHERE id = $1
-   FOR UPDATE;
+-- A token about to be rotated, revoked or used to make another, held until the transaction ends. Rows that refer to it
+-- may be written meanwhile: whoever revokes it holds it, and waits for those who hold what was made with it.
+SELECT t.id, t.user_id, t.name, t.description, t.scopes, t.created_at, t.expires_at, t.revoked,
+       coalesce(t.family_id, t.id) AS family_id, t.parent_id, p.expires_at AS parent_expires_at, t.networks, t.packages
+  FROM personal_access_tokens AS t
+  LEFT JOIN personal_access_tokens AS p ON p.id = t.parent_id
+ WHERE t.id = $1
+   FOR NO KEY UPDATE OF t;
 
 -- name: revoke_token
--- Revoke one token; answers its digest.
-UPDATE personal_access_tokens SET revoked = true WHERE id = $1 RETURNING sha256;
+-- Revoke one token and those made with it; answers the digests of those that were still good.
+WITH RECURSIVE made AS (
+    SELECT $1::bigint AS id
+    UNION
+    SELECT t.id FROM personal_access_tokens AS t JOIN made ON t.parent_id = made.id
+)
+UPDATE personal_access_tokens SET revoked = true
+ WHERE id IN (SELECT id FROM made) AND NOT revoked
+RETURNING sha256;
 
 -- name: revoke_family
--- Revoke every token of a chain of rotations that is still good; answers their digests.
+-- Revoke every token of a chain of rotations, and those made with them; answers the digests of those still good.
+WITH RECURSIVE made AS (
+    SELECT id FROM personal_access_tokens WHERE user_id = $1 AND (id = $2 OR family_id = $2)
+    UNION
+    SELECT t.id FROM personal_access_tokens AS t JOIN made ON t.parent_id = made.id
+)
 UPDATE personal_access_tokens SET revoked = true
- WHERE user_id = $1 AND (id = $2 OR family_id = $2) AND NOT revoked
+ WHERE id IN (SELECT id FROM made) AND NOT revoked
 RETURNING sha256;
+
+-- name: list_own -> OwnToken
+-- The usable tokens of a user, newest first.
+SELECT id, name, sha256, scopes, expires_at, created_at, networks, packages
+  FROM personal_access_tokens
+ WHERE user_id = $1 AND NOT revoked AND (expires_at IS NULL OR expires_at > (now() AT TIME ZONE 'UTC')::date)
+ ORDER BY id DESC
+ LIMIT $2 OFFSET $3;
+
+-- name: count_own
+-- How many usable tokens a user has.
+SELECT count(*)
+  FROM personal_access_tokens
+ WHERE user_id = $1 AND NOT revoked AND (expires_at IS NULL OR expires_at > (now() AT TIME ZONE 'UTC')::date);
+
+-- name: find_own -> OwnTokenId
+-- A token of a user by the digest of its text, and whether it was made with another.
+SELECT id, parent_id IS NOT NULL AS derived FROM personal_access_tokens WHERE user_id = $1 AND sha256 = $2;
 
 -- name: delete_bots
 -- Delete the bots of groups and projects that are about to go, with their tokens; answers their ids.

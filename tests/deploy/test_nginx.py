@@ -96,6 +96,18 @@ async def test_paths_go_on_as_they_came_and_clients_are_not_believed(
     assert "secret" not in line
 
 
+async def test_no_secret_in_a_path_is_written_down(through: str, replicas: list[Replica], tmp_path: Path) -> None:
+    npm = "/api/v4/projects/1/packages/npm/-"
+    known = (f"{npm}/user/token/", f"{npm}/npm/v1/tokens/token/", "/-/npm/v1/login/")
+    async with aiohttp.ClientSession() as client:
+        for path in known:
+            assert (await client.get(f"{through}{path}glpat-secret/done")).status == 200
+
+    lines = [json.loads(line) for line in (tmp_path / "access.log").read_text().splitlines()]
+    assert [f"{path}..." for path in known] == [line["path"] for line in lines]
+    assert sorted(f"{path}glpat-secret/done" for path in known) == sorted(path for _, path, _, _ in seen(replicas))
+
+
 async def test_what_is_for_operators_is_not_shown(through: str, replicas: list[Replica]) -> None:
     paths = ["/-/metrics", "/-/readiness", "/-/liveness", "/%2d/metrics", "/a/../-/metrics", "/-/metrics?a=b"]
     async with aiohttp.ClientSession() as client:

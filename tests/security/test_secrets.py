@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from registry import accounts, app, logs, metrics
 from registry.access import Ability, AccessLevel
@@ -20,7 +21,8 @@ from registry.server.routes import Route
 from registry.services import Services
 from tests.api.asking import made
 from tests.conftest import ProductionServer
-from tests.people import OPERATOR, ROOT_TOKEN, People
+from tests.formats.npm.pages import confirm_sign_in
+from tests.people import OPERATOR, ROOT_TOKEN, People, Person
 from tests.security.test_credentials import NOWHERE, OF_DEPLOYMENT, OF_USERS, Form
 from tests.server.wire import wired
 
@@ -127,3 +129,32 @@ async def test_no_form_of_credentials_leaves_a_token_anywhere(
     assert {200, 401, 403, 404, 500} <= {each.status for each in answers}
     assert len(forms) == heaps["logs"].count('"exception"')
     assert accounts.digest(ROOT_TOKEN).hex() in heaps["tables"]
+
+
+async def test_signing_in_and_out_leaves_no_secret_anywhere(
+    written: io.StringIO, services: Services, people: People
+) -> None:
+    person = await people.user()
+    sign_in = await people.anonymous.ask("POST", "/api/v4/packages/npm/-/v1/login", json={})
+    urls = {name: URL(url).path for name, url in (await sign_in.json()).items()}
+    await confirm_sign_in(people, urls["loginUrl"], person)
+    child = Person(people.client, (await (await people.anonymous.get(urls["doneUrl"])).json())["token"])
+    made = await person.ask("POST", "/api/v4/packages/npm/-/npm/v1/tokens", json={"password": person.token})
+    text = (await made.json())["token"]
+    secrets = {"login": urls["loginUrl"].rpartition("/")[2], "done": urls["doneUrl"].split("/")[-2],
+               "person": person.token or "", "child": child.token or "", "made": text}  # fmt: skip
+
+    listed = await (await person.get("/api/v4/packages/npm/-/npm/v1/tokens")).text()
+    for method, path in (
+        ("DELETE", f"/api/v4/packages/npm/-/user/token/{child.token}"),
+        ("DELETE", f"/api/v4/packages/npm/-/npm/v1/tokens/token/{text}"),
+        ("GET", urls["doneUrl"]),
+        ("GET", urls["loginUrl"]),
+    ):
+        await person.ask(method, path)
+
+    heaps = {"logs": written.getvalue(), "metrics": metrics.exposition().decode(), "list": listed,
+             "tables": await everything_stored(services)}  # fmt: skip
+    found = [(heap, name) for name, secret in secrets.items() for each in spellings(secret)
+             for heap, kept in heaps.items() if each in kept]  # fmt: skip
+    assert [] == found

@@ -24,7 +24,7 @@ def functions(file: str) -> set[str]:
 
 
 def test_every_threat_has_a_test_that_exists_or_a_reason() -> None:
-    assert 68 == len({threat.words for threat in THREATS})
+    assert 73 == len({threat.words for threat in THREATS})
     assert [] == [threat.words for threat in THREATS if bool(threat.tests) == bool(threat.why)]
     absent = []
     for node in sorted({node for threat in THREATS for node in threat.tests}):

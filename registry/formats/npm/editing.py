@@ -9,26 +9,29 @@ from __future__ import annotations
 from aiohttp import web
 
 from registry import catalog
-from registry.access import Ability
+from registry.access import Ability, can
 from registry.catalog import Moved
 from registry.db import packages
-from registry.errors import Invalid, NotFound
-from registry.formats.npm import edits, finding, incoming
-from registry.formats.npm.edits import Deprecation, Edit, Unpublication
+from registry.errors import NotFound, RegistryError
+from registry.formats.npm import edits, finding, incoming, owners, stars
+from registry.formats.npm.edits import Edit, OwnerChange, StarChange
 from registry.formats.npm.names import Name
-from registry.server import responses
+from registry.lookups import Serials
+from registry.server import bodies, responses
 from registry.server.context import Context
 
+_LARGEST_STAR = 64 * 1024
 _DONE = {"ok": True, "success": True}
-_NOT_KEPT = "owners and stars are not kept here: members of the project own its packages"
 
 
 async def edit(context: Context, name: Name, wanted: Edit) -> web.StreamResponse:
     """`PUT <name>` without attachments. Deprecating needs what deleting needs, as on GitLab."""
+    if isinstance(wanted, StarChange):
+        return await stars.change(context, name, wanted)
     context.require(Ability.DESTROY_PACKAGE, context.project)
-    await finding.find(context, name)
-    if not isinstance(wanted, Deprecation):
-        raise Invalid(_NOT_KEPT)
+    serials = await finding.find(context, name)
+    if isinstance(wanted, OwnerChange):
+        return await _change_owners(context, wanted, serials, wanted.revision or "")
     await catalog.deprecate(
         context.services.db,
         context.author,
@@ -41,6 +44,19 @@ async def edit(context: Context, name: Name, wanted: Edit) -> web.StreamResponse
     return responses.json(_DONE)
 
 
+async def star_denied(context: Context, refusal: RegistryError) -> web.StreamResponse:
+    """Let readers star a package: npm up to 11 sends that to where publishes go."""
+    project = context.target.project
+    starring = context.request.headers.get("npm-command") in {"star", "unstar"}
+    if not starring or project is None or not can(context.actor, Ability.READ_PACKAGE, project):
+        raise refusal
+    name = finding.asked_name(context)
+    wanted = edits.parse(bodies.json_object(await bodies.read(context.request, _LARGEST_STAR)), name.text)
+    if not isinstance(wanted, StarChange):
+        raise refusal
+    return await stars.change(context, name, wanted)
+
+
 async def unpublish_package(context: Context) -> web.StreamResponse:
     """Unpublish a name with all its versions."""
     name = finding.asked_name(context)
@@ -50,7 +66,7 @@ async def unpublish_package(context: Context) -> web.StreamResponse:
 
 
 async def unpublish_versions(context: Context) -> web.StreamResponse:
-    """Unpublish the versions that the sent document no longer lists.
+    """Unpublish the versions that the sent document no longer lists; or change the owners, as `npm owner` does.
 
     This does the whole job: npm sends the DELETE of the tarball to a doubled path, and prints success all the same.
     """
@@ -58,8 +74,10 @@ async def unpublish_versions(context: Context) -> web.StreamResponse:
     document = await incoming.document(context)
     serials = await finding.find(context, name)
     wanted = edits.parse_revision(document, name.text)
-    if not isinstance(wanted, Unpublication):
-        raise Invalid(_NOT_KEPT)
+    if isinstance(wanted, StarChange):
+        return await stars.change(context, name, wanted)
+    if isinstance(wanted, OwnerChange):
+        return await _change_owners(context, wanted, serials, context.params["rev"])
     if (context.project.id, _serial(context.params["rev"])) not in serials.pairs:
         raise Moved
     numbers = await packages.list_numbers(context.services.db, "npm", [name.text], context.target.projects)
@@ -77,6 +95,12 @@ async def unpublish_tarball(context: Context) -> web.StreamResponse:
         context.services.db, "npm", name.text, context.target.projects, name.stored_file_name(version)
     )
     return await _delete(context, [file.package_id] if file is not None else [])
+
+
+async def _change_owners(context: Context, wanted: OwnerChange, serials: Serials, revision: str) -> web.StreamResponse:
+    if (context.project.id, _serial(revision)) not in serials.pairs:
+        raise Moved
+    return await owners.change(context, wanted, serials)
 
 
 async def _delete(context: Context, package_ids: list[int]) -> web.StreamResponse:

@@ -114,8 +114,8 @@ class Packument:
     """Everything a document about one package is made of.
 
     `versions` are in publish order, at least one, each version once. `revision` (`_rev`) must change whenever the
-    document does. The full document alone has what follows: `latest`, the manifest of the version tagged so, and its
-    readme.
+    document does. The full document alone has what follows: `latest`, the manifest of the version tagged so, its
+    readme, and the names of the `owners`; where they are None it names who published instead.
     """
 
     name: Name
@@ -125,6 +125,7 @@ class Packument:
     modified: datetime
     latest: bytes = b"{}"
     readme: str | None = None
+    owners: tuple[str, ...] | None = None
 
 
 def entry(tarballs: Tarballs, package_id: int, row: VersionRow, *, abbreviated: bool) -> Entry:
@@ -138,7 +139,10 @@ def entry(tarballs: Tarballs, package_id: int, row: VersionRow, *, abbreviated: 
 def full(packument: Packument) -> bytes | tuple[Block, ...]:
     """The document npm, yarn berry and deno read, and every client before it changes something."""
     entries = packument.versions.entries
-    people = {entry.publisher.name: entry.publisher for entry in entries if entry.publisher is not None}
+    if packument.owners is None:
+        people = {entry.publisher.name: entry.publisher for entry in entries if entry.publisher is not None}
+    else:
+        people = {name: Person(name, "") for name in packument.owners}
     hoisted = orjson.loads(packument.latest)
     head = {
         "_id": packument.name.text,
@@ -271,4 +275,4 @@ def _attestations(tarballs: Tarballs, version: str, attested: Attested) -> dict[
 
 
 def _person(person: Person) -> dict[str, str]:
-    return {"name": person.name} | ({"email": person.email} if person.email else {})
+    return {"name": person.name} | ({"email": person.email} if person.email is not None else {})

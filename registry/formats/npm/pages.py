@@ -16,7 +16,7 @@ from registry.db import packages
 from registry.db.connection import Db
 from registry.documents import Page
 from registry.errors import NotFound
-from registry.formats.npm import finding, packument
+from registry.formats.npm import finding, owners, packument
 from registry.formats.npm.names import Name
 from registry.formats.npm.packument import Attested, Packument, Person, Tarballs, VersionRow
 from registry.lookups import Serials
@@ -37,13 +37,16 @@ async def document(context: Context) -> web.StreamResponse:
     except NotFound as refusal:
         return await finding.forward(context, name, refusal)
     abbreviated = wants_abbreviated(context.request)
+    people = None if abbreviated else await owners.shown(context, serials)
 
     async def render() -> Page:
         found = await _load(context, name, serials, abbreviated=abbreviated)
-        body = packument.abbreviated(found) if abbreviated else packument.full(found)
-        return _page(body, packument.ABBREVIATED_TYPE if abbreviated else packument.FULL_TYPE, found.modified)
+        if abbreviated:
+            return _page(packument.abbreviated(found), packument.ABBREVIATED_TYPE, found.modified)
+        body = packument.full(dataclasses.replace(found, owners=people))
+        return _page(body, packument.FULL_TYPE, found.modified)
 
-    return await responses.document(context, _key(context, name, serials, abbreviated), render)
+    return await responses.document(context, (_key(context, name, serials, abbreviated), people), render)
 
 
 async def manifest(context: Context) -> web.StreamResponse:

@@ -6,12 +6,14 @@ from registry.access import Ability
 from registry.errors import NotFound, Unauthenticated
 from registry.formats.npm import (
     attestations,
+    collaborators,
     dist_tags,
     downloads,
     editing,
     examination,
     face,
     finding,
+    login,
     pages,
     previews,
     publish,
@@ -19,6 +21,9 @@ from registry.formats.npm import (
     service,
     signatures,
     stages,
+    stars,
+    tokens,
+    users,
 )
 from registry.model import Level
 from registry.server import files
@@ -52,6 +57,52 @@ _ATTESTED: Answers = {200: schemas.ATTESTATIONS, 304: None}
 # yarn 1 takes only a JSON answer for success.
 _TAGGED: Answers = {204: None, 200: schemas.OK}
 
+# The signing in and the tokens of people have nothing to do with the project or group in front of these paths.
+ACCOUNT_ROUTES = (
+    Route("POST", "/-/v1/login", login.begin, Ability.PUBLIC, ALL_LEVELS, placeless=True,
+          answers={200: schemas.SIGN_IN, 429: None}),
+    Route("PUT", "/-/user/{user}", login.sign_in_by_name, Ability.PUBLIC, ALL_LEVELS, placeless=True,
+          body=schemas.USER_SENT, answers={201: schemas.USER_SIGNED_IN, 401: None, 403: None, 404: None, 429: None}),
+    Route("GET", "/-/user/{user}", users.show, _SIGNED_IN, ALL_LEVELS, placeless=True, own=True,
+          answers={200: schemas.USER, 404: None}),
+    Route("DELETE", "/-/user/token/{token}", login.logout, Ability.ITSELF, ALL_LEVELS, placeless=True,
+          answers={200: schemas.OK, 404: None}),
+    Route("GET", "/-/npm/v1/user", users.profile, Ability.ITSELF, ALL_LEVELS, placeless=True,
+          answers={200: schemas.PROFILE}),
+    Route("POST", "/-/npm/v1/user", users.change_profile, Ability.ITSELF, ALL_LEVELS, placeless=True,
+          answers={403: None}),
+    Route("GET", "/-/npm/v1/tokens", tokens.index, Ability.READ_API, ALL_LEVELS, placeless=True,
+          parameters=schemas.TOKEN_PAGES, answers={200: schemas.TOKENS}),
+    Route("POST", "/-/npm/v1/tokens", tokens.create, Ability.USE_API, ALL_LEVELS, placeless=True,
+          body=schemas.TOKEN_SENT, answers={201: schemas.TOKEN}),
+    Route("DELETE", "/-/npm/v1/tokens/token/{key}", tokens.revoke, Ability.USE_API, ALL_LEVELS, placeless=True,
+          answers={204: None, 404: None}),
+)  # fmt: skip
+
+_OF = "/-/package/{name:scoped}"
+_TEAM = "/-/team/{scope}/{team}/package"
+_READ_USER = Ability.READ_USER
+ACCESS_ROUTES = (
+    Route("GET", f"{_OF}/visibility", collaborators.visibility, _READ, ALL_LEVELS, answers={200: schemas.VISIBILITY}),
+    Route("GET", f"{_OF}/access", collaborators.access, _READ, ALL_LEVELS, answers={200: schemas.ACCESS}),
+    Route("POST", f"{_OF}/access", collaborators.set_access, _READ, ALL_LEVELS, also=_SIGNED_IN,
+          body=schemas.ACCESS_SENT, answers={200: schemas.OK}),
+    Route("GET", f"{_OF}/collaborators", collaborators.index, _READ, ALL_LEVELS, also=_READ_USER,
+          parameters=(schemas.ONLY_USER,), answers={200: schemas.PERMISSIONS}),
+    Route("GET", "/-/user/{username}/package", collaborators.of_user, _READ, ALL_LEVELS, also=_READ_USER,
+          answers={200: schemas.PERMISSIONS}),
+    Route("GET", "/-/org/{scope}/package", collaborators.of_scope, _READ, ALL_LEVELS, also=_READ_USER,
+          answers={200: schemas.PERMISSIONS}),
+    Route("PUT", _TEAM, collaborators.change_team, _READ, ALL_LEVELS, also=_SIGNED_IN, answers={403: None}),
+    Route("DELETE", _TEAM, collaborators.change_team, _READ, ALL_LEVELS, also=_SIGNED_IN),
+    Route("PUT", "/-/user/package/{name:scoped}/star", stars.star, _READ, ALL_LEVELS, also=_READ_USER,
+          answers={200: schemas.DONE}),
+    Route("DELETE", "/-/user/package/{name:scoped}/star", stars.unstar, _READ, ALL_LEVELS, also=_READ_USER,
+          answers={200: schemas.DONE}),
+    Route("GET", "/-/_view/starredByUser", stars.index, _READ, ALL_LEVELS, also=_SIGNED_IN, own=True,
+          parameters=(schemas.STARRED_BY,), answers={200: schemas.STARRED}),
+)  # fmt: skip
+
 FORMAT = Format(
     package_type="npm",
     face=FACE,
@@ -64,7 +115,9 @@ FORMAT = Format(
     routes=(
         Route("GET", "/-/ping", service.ping, Ability.PUBLIC, ALL_LEVELS, denied=service.ping_denied,
               answers={200: schemas.EMPTY}),
-        Route("GET", "/-/whoami", service.whoami, _READ, ALL_LEVELS, also=_SIGNED_IN, answers={200: schemas.WHOAMI}),
+        Route("GET", "/-/whoami", service.whoami, _READ, ALL_LEVELS, also=_SIGNED_IN, own=True,
+              answers={200: schemas.WHOAMI}),
+        *ACCOUNT_ROUTES,
         Route("GET", "/-/npm/v1/keys", signatures.keys, Ability.PUBLIC, ALL_LEVELS, denied=signatures.keys_denied,
               answers={200: schemas.KEYS, 404: None}),
         Route("GET", "/-/v1/search", service.find, _READ, ALL_LEVELS,
@@ -107,10 +160,11 @@ FORMAT = Format(
         Route("PUT", _TAG, dist_tags.set_tag, _READ, _BELOW, also=_CREATE, body=schemas.VERSION, answers=_TAGGED),
         Route("POST", _TAG, dist_tags.set_tag, _READ, _BELOW, also=_CREATE, body=schemas.VERSION, answers=_TAGGED),
         Route("DELETE", _TAG, dist_tags.delete_tag, _READ, _BELOW, also=_DESTROY, answers=_TAGGED),
+        *ACCESS_ROUTES,
         Route("GET", "/{name:scoped}", pages.document, _READ, ALL_LEVELS, denied=finding.forward_denied,
               parameters=(schemas.WRITE,), headers=CONDITIONS,
               answers={200: schemas.PACKUMENT, 302: None, 304: None}),
-        Route("PUT", "/{name:scoped}", publish.publish, _CREATE, PROJECT,
+        Route("PUT", "/{name:scoped}", publish.publish, _CREATE, PROJECT, denied=editing.star_denied,
               body=schemas.PUBLISH, answers={200: schemas.PUBLISHED, 409: None, 507: None}),
         Route("PUT", "/{name:scoped}", publish.refuse, _READ, _BELOW, also=_SIGNED_IN, answers={404: None}),
         Route("GET", "/{name:scoped}/{version}", pages.manifest, _READ, ALL_LEVELS, denied=finding.forward_denied,
@@ -124,4 +178,24 @@ FORMAT = Format(
         Route("DELETE", "/{name:scoped}/-/{file:scoped}/-rev/{rev}", editing.unpublish_tarball, _DESTROY, PROJECT,
               answers={200: schemas.DONE, 409: None}),
     ),
+)  # fmt: skip
+
+# What a browser and a waiting client ask, the same for all projects and groups.
+_PAGE_FACE = Face(
+    render=login.render,
+    unknown=NotFound,
+    hidden=NotFound,
+    lacking=NotFound,
+    errors=schemas.SIGN_IN_PAGE,
+)
+LOGIN_ROUTES = (
+    Route("GET", f"{login.PAGE}/{{secret}}", login.show, Ability.PUBLIC, face=_PAGE_FACE,
+          answers={200: schemas.SIGN_IN_PAGE, 400: schemas.SIGN_IN_REFUSED, 404: None}),
+    Route("POST", f"{login.PAGE}/{{secret}}", login.confirm, Ability.PUBLIC, face=_PAGE_FACE,
+          body=schemas.SIGN_IN_FORM,
+          answers={200: schemas.SIGN_IN_PAGE, 400: schemas.SIGN_IN_REFUSED,
+                   401: None, 403: None, 404: None, 429: None}),
+    Route("GET", f"{login.PAGE}/{{secret}}/done", login.done, Ability.PUBLIC,
+          answers={200: schemas.SIGNED_IN, 202: schemas.EMPTY, 400: schemas.SIGN_IN_REFUSED,
+                   401: None, 403: None, 404: None}),
 )  # fmt: skip

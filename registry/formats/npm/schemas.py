@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.formats.npm.packument import ABBREVIATED_TYPE, FULL_TYPE
-from registry.server.content import Content, Schema, entity, listing, nullable
+from registry.server.content import Content, Field, Schema, entity, listing, nullable
 from registry.server.parameters import Parameter
 from registry.server.stages import PATH
 
@@ -26,6 +26,12 @@ PATHS = (
     Parameter("again", description="the project or group once more, as npm 10 repeats the path of the registry"),
     Parameter("rev", description="`_rev` of the document that was changed"),
     PATH,
+    Parameter("user", description="`org.couchdb.user:` and a user name"),
+    Parameter("username", description="name of a user"),
+    Parameter("scope", description="a scope, without its `@`"),
+    Parameter("team", description="name of a team"),
+    Parameter("key", description="key of a token, or its text"),
+    Parameter("token", description="a token"),
 )
 WRITE = Parameter("write", description="`true`: the full document, whatever the Accept header", values=("true",))
 SEARCH_PARAMETERS = (
@@ -78,6 +84,75 @@ TREE = Content({"type": "object", "additionalProperties": True}, "NpmAuditTree")
 REPORT = Content({"type": "object", "additionalProperties": True}, "NpmAuditReport")
 TAGS = Content(_TEXTS, "NpmDistTags")
 VERSION = Content({"type": "string", "description": "a version, as a JSON string"}, "NpmVersion")
+SIGN_IN = entity("NpmSignIn", {"loginUrl": "string", "doneUrl": "string"})
+SIGNED_IN = entity("NpmSignedIn", {"token": "string"})
+SIGN_IN_PAGE = Content({"type": "string"}, media_types=("text/html",))
+# A path that no route can have is refused as everywhere outside a format, the rest by the page.
+SIGN_IN_REFUSED = Content({}, media_types=("text/html", "application/json"))
+SIGN_IN_FORM = Content(
+    {
+        "type": "object",
+        "properties": {"guard": _TEXT, "token": {"type": "string", "description": "a personal access token"}},
+        "required": ["guard", "token"],
+    },
+    "NpmSignInForm",
+    ("application/x-www-form-urlencoded",),
+)
+USER_SENT = Content(
+    {
+        "type": "object",
+        "properties": {"name": _TEXT, "password": {"type": "string", "description": "a personal access token"}},
+        "required": ["name", "password"],
+        "additionalProperties": True,
+    },
+    "NpmUserSent",
+)
+USER_SIGNED_IN = entity("NpmUserSignedIn", {"ok": _TRUE, "id": "string", "token": "string"})
+USER = entity("NpmUser", {"_id": "string", "name": "string", "email": "string"})
+PROFILE = entity(
+    "NpmProfile",
+    {"name": "string", "fullname": "string", "email": "string", "email_verified": "boolean", "tfa": "boolean",
+     "created": "string", "updated": "string", "cidr_whitelist": nullable({"type": "array", "items": _TEXT})},
+)  # fmt: skip
+_TOKEN_FIELDS: dict[str, Field] = {
+    "id": "string", "key": "string", "token": "string", "name": "string", "readonly": "boolean",
+    "cidr_whitelist": nullable({"type": "array", "items": _TEXT}), "packages": "strings", "scopes": "strings",
+    "created": "string", "updated": "string", "expires": "string?",
+}  # fmt: skip
+TOKEN = entity("NpmToken", _TOKEN_FIELDS)
+TOKENS = entity("NpmTokens", {"objects": {"type": "array", "items": TOKEN}, "total": "integer", "urls": "object"})
+TOKEN_SENT = Content(
+    {
+        "type": "object",
+        "properties": {
+            "name": _TEXT,
+            "description": _TEXT,
+            "readonly": {"type": "boolean", "description": "npm 11 and earlier"},
+            "packages_and_scopes_permission": {"enum": ["read-only", "read-write"]},
+            "packages": {"type": "array", "items": _TEXT},
+            "packages_all": {"type": "boolean"},
+            "scopes": {"type": "array", "items": _TEXT},
+            "expires": {"type": "integer", "description": "in days"},
+            "cidr_whitelist": {"type": "array", "items": _TEXT},
+        },
+        "additionalProperties": True,
+    },
+    "NpmTokenSent",
+)
+TOKEN_PAGES = (
+    Parameter("perPage", "integer", "most tokens, up to 100", default=25, least=1),
+    Parameter("page", "integer", "which page, from 0 on", default=0, least=0),
+)
+VISIBILITY = entity("NpmVisibility", {"public": "boolean"})
+ACCESS = entity("NpmAccess", {"access": {"enum": ["public", "restricted"]}, "public": "boolean"})
+ACCESS_SENT = Content(
+    {"type": "object", "properties": {"access": {"enum": ["public", "restricted"]}}, "additionalProperties": True},
+    "NpmAccessSent",
+)
+PERMISSIONS = Content({"type": "object", "additionalProperties": {"enum": ["read", "write"]}}, "NpmPermissions")
+ONLY_USER = Parameter("user", description="only this user")
+STARRED_BY = Parameter("key", description="name of a user, as a JSON string", required=True)
+STARRED = entity("NpmStarred", {"rows": {"type": "array", "items": entity("NpmStar", {"value": "string"})}})
 OK = entity("NpmOk", {"ok": _TRUE})
 DONE = entity("NpmDone", {"ok": _TRUE, "success": _TRUE})
 

@@ -164,14 +164,15 @@ async def test_without_forwarding_an_audit_finds_nothing(people: People, group: 
     await set_settings(people, None, npm_package_requests_forwarding=False)
     hidden = await people.project(visibility="private")
     member = await people.member(project, AccessLevel.GUEST)
+    versions = json.dumps({"widget": ["1.0.0"]}).encode()
     tree = json.dumps({"name": "app", "dependencies": {"widget": {"version": "1.0.0"}}}).encode()
     none = {"info": 0, "low": 0, "moderate": 0, "high": 0, "critical": 0}
 
     for place in (project, group, None):
-        for body, coding in ((tree, {}), (gzip.compress(tree), {"Content-Encoding": "gzip"}), (b"", {})):
+        for pack, coding in ((bytes, {}), (gzip.compress, {"Content-Encoding": "gzip"}), (_nothing, {})):
             answers = [
-                await member.ask("POST", path(place, f"-/npm/v1/security/{audit}"), data=body, headers=coding)
-                for audit in AUDITS
+                await member.ask("POST", path(place, f"-/npm/v1/security/{audit}"), data=pack(body), headers=coding)
+                for audit, body in zip(AUDITS, (versions, tree, tree), strict=True)
             ]
             bulk, quick, full = [await answer.json() for answer in answers]
             assert ({}, quick) == (bulk, full)
@@ -183,6 +184,10 @@ async def test_without_forwarding_an_audit_finds_nothing(people: People, group: 
             )
     answer = await member.ask("POST", path(hidden, "-/npm/v1/security/audits"), json={})
     assert (404, "Project not found") == await refused(answer)
+
+
+def _nothing(_body: bytes) -> bytes:
+    return b""
 
 
 async def test_an_audit_body_is_read_within_limits(people: People, project: Project) -> None:
