@@ -599,4 +599,4 @@ async def _moved(tx: Db, project: Project, *names: tuple[str, str], index: bool,
             moved.append(Change("name", f"{package_type}:"))
     if listed:
         moved.append(Change("packages", str(project.id)))
-    await changes.record(tx, moved)
+    await changes.record(tx, moved, project_id=project.id)

@@ -15,9 +15,10 @@ from typing import Literal
 
 from registry.access import Ability, Actor, can
 from registry.cache import Cache
-from registry.db import accounts, grants, instance, namespaces, packages, signing
+from registry.db import accounts, grants, instance, mounts, namespaces, packages, signing
 from registry.db.connection import Database
 from registry.db.grants import Grant
+from registry.db.mounts import MountRow
 from registry.db.packages import FileRow
 from registry.db.signing import PublicKey
 from registry.model import Group, Level, NameStatus, Project
@@ -87,6 +88,7 @@ class Lookups:
         self._settings: Cache[None, dict[str, object]] = Cache("settings", 1)
         self._grants: Cache[str, tuple[Grant, ...]] = Cache("grants", 10)
         self._signing_keys: Cache[None, tuple[PublicKey, ...]] = Cache("signing_keys", 1)
+        self._mounts: Cache[None, list[MountRow]] = Cache("mounts", 1)
 
     async def actor(self, token: str) -> Actor | Refusal:
         """Who holds a token: a personal access token or a deploy token."""
@@ -213,6 +215,10 @@ class Lookups:
         """The public halves of all keys that ever signed here."""
         return await self._signing_keys.get(None, lambda: signing.list_keys(self._db))
 
+    async def mounts(self) -> Sequence[MountRow]:
+        """All mounts: the same list again and again, as long as nothing moves."""
+        return await self._mounts.get(None, lambda: mounts.list_mounts(self._db))
+
     def forget(self, moved: Sequence[tuple[str, str]] | None) -> None:
         """Drop what moved; None drops everything."""
         if moved is None:
@@ -248,6 +254,8 @@ class Lookups:
                     self._forget_places()
                     # A renamed top-level namespace takes its retired names along.
                     self._forget_retired()
+                case "mounts":
+                    self._mounts.clear()
                 case "packages":
                     # What is listed of a project is kept by `registry.package_lists`.
                     pass
@@ -267,6 +275,7 @@ class Lookups:
         self._settings.clear()
         self._grants.clear()
         self._signing_keys.clear()
+        self._mounts.clear()
 
     async def _load_actor(self, digest: bytes) -> Actor | Refusal:
         owner = await accounts.find_token_owner(self._db, digest)

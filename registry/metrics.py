@@ -37,6 +37,7 @@ store_openings = Counter(
 )
 janitor_removed = Counter("registry_janitor_removed", "What the janitor removed", ["kind"], registry=REGISTRY)
 janitor_runs = Counter("registry_janitor_runs", "Turns of the janitor", ["result"], registry=REGISTRY)
+hook_deliveries = Counter("registry_hook_deliveries", "Attempts to tell a webhook", ["result"], registry=REGISTRY)
 malformed = Counter("registry_http_malformed", "Requests that were not HTTP", registry=REGISTRY)
 slow_heads = Counter("registry_http_slow_heads", "Connections closed for want of a request", registry=REGISTRY)
 slow_clients = Counter(

@@ -19,6 +19,8 @@ from registry.siblings import Siblings
 from registry.storage import BlobStore
 from registry.usage import Usage
 
+_FOLLOWERS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -26,7 +28,7 @@ class Services:
 
     `normalize` knows how each format compares names. `draining` is set once the server was told to stop, `outgrown`
     while the schema of the database is too new for this release. `siblings` are the other workers on this port, if
-    there are any.
+    there are any. `followers` bounds those who wait here for the next change.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Services:
     siblings: Siblings | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     outgrown: asyncio.Event = field(default_factory=asyncio.Event)
+    followers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FOLLOWERS))
 
     @property
     def api_url(self) -> str:

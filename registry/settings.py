@@ -57,6 +57,9 @@ class Settings(BaseModel):
     trust_root: Path | None = Field(
         None, description="Sigstore `trusted_root.json` that attestations are verified against; unverified when unset"
     )
+    hook_networks: str = Field(
+        "", description="comma-separated networks that webhooks may reach although they are not public"
+    )
     npm_tarball_names: Literal["gitlab", "canonical"] = Field(
         "gitlab", description="file form in npm documents: `@scope/pkg-1.0.0.tgz` or `pkg-1.0.0.tgz`; both are served"
     )
@@ -106,7 +109,7 @@ class Settings(BaseModel):
             raise ValueError("must be an http or https URL without credentials and query")
         return value.rstrip("/")
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "hook_networks")
     @classmethod
     def _are_networks(cls, value: str) -> str:
         for network in filter(None, value.replace(" ", "").split(",")):
@@ -139,7 +142,15 @@ class Settings(BaseModel):
 
     def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """The networks of `trusted_proxies`."""
-        return tuple(ipaddress.ip_network(n) for n in self.trusted_proxies.replace(" ", "").split(",") if n)
+        return _networks(self.trusted_proxies)
+
+    def hook_ranges(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of `hook_networks`."""
+        return _networks(self.hook_networks)
+
+
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(one) for one in text.replace(" ", "").split(",") if one)
 
 
 def read(environment: Mapping[str, str]) -> Settings:

@@ -172,6 +172,61 @@ ALTER TABLE public.deploy_tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.hook_events (
+    id bigint NOT NULL,
+    hook_id bigint NOT NULL,
+    trigger text NOT NULL,
+    payload jsonb NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    response_status integer,
+    response_body text DEFAULT ''::text NOT NULL,
+    error text DEFAULT ''::text NOT NULL,
+    duration double precision DEFAULT 0 NOT NULL,
+    attempted_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT hook_events_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])))
+);
+COMMENT ON COLUMN public.hook_events.duration IS 'of the last attempt, in seconds';
+ALTER TABLE public.hook_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.hook_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.hooks (
+    id bigint NOT NULL,
+    namespace_id bigint,
+    project_id bigint,
+    url text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    events text[] NOT NULL,
+    token text,
+    signing_token text NOT NULL,
+    enable_ssl_verification boolean DEFAULT true NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    disabled boolean DEFAULT false NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    busy_until timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT hooks_check CHECK ((num_nonnulls(namespace_id, project_id) = 1))
+);
+COMMENT ON COLUMN public.hooks.token IS 'sent as X-Gitlab-Token, never shown';
+COMMENT ON COLUMN public.hooks.signing_token IS 'the key of the signatures, shown once at most';
+COMMENT ON COLUMN public.hooks.failures IS 'attempts in a row that failed';
+COMMENT ON COLUMN public.hooks.next_attempt_at IS 'nothing is sent before: the pause after a failure';
+COMMENT ON COLUMN public.hooks.busy_until IS 'until then it is the turn of one replica';
+ALTER TABLE public.hooks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.hooks_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE public.members (
     id bigint NOT NULL,
     namespace_id bigint,
@@ -191,6 +246,34 @@ ALTER TABLE public.members ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+CREATE TABLE public.mounts (
+    id bigint NOT NULL,
+    url text NOT NULL,
+    host text NOT NULL,
+    prefix text NOT NULL,
+    package_type text DEFAULT ''::text NOT NULL,
+    namespace_id bigint,
+    project_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT mounts_check CHECK ((num_nonnulls(namespace_id, project_id) = 1))
+);
+COMMENT ON COLUMN public.mounts.url IS 'as documents name it: a URL, or a path below the external URL';
+COMMENT ON COLUMN public.mounts.host IS 'what the Host header must say; empty for any';
+COMMENT ON COLUMN public.mounts.package_type IS 'empty for every type that no other mount of this place has';
+ALTER TABLE public.mounts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.mounts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.name_changes (
+    project_id bigint NOT NULL,
+    package_type text NOT NULL,
+    normalized_name text NOT NULL,
+    number bigint NOT NULL
 );
 CREATE TABLE public.name_grants (
     id bigint NOT NULL,
@@ -516,8 +599,16 @@ ALTER TABLE ONLY public.changes
     ADD CONSTRAINT changes_pkey PRIMARY KEY (number, kind, key);
 ALTER TABLE ONLY public.deploy_tokens
     ADD CONSTRAINT deploy_tokens_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.hook_events
+    ADD CONSTRAINT hook_events_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.hooks
+    ADD CONSTRAINT hooks_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.members
     ADD CONSTRAINT members_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.mounts
+    ADD CONSTRAINT mounts_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.name_changes
+    ADD CONSTRAINT name_changes_pkey PRIMARY KEY (package_type, normalized_name, project_id);
 ALTER TABLE ONLY public.name_grants
     ADD CONSTRAINT name_grants_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.namespaces
@@ -570,9 +661,18 @@ CREATE INDEX blobs_unfinished ON public.blobs USING btree (state, state_at) WHER
 CREATE INDEX deploy_tokens_namespace ON public.deploy_tokens USING btree (namespace_id);
 CREATE INDEX deploy_tokens_project ON public.deploy_tokens USING btree (project_id);
 CREATE UNIQUE INDEX deploy_tokens_sha256_key ON public.deploy_tokens USING btree (sha256);
+CREATE INDEX hook_events_created ON public.hook_events USING btree (created_at);
+CREATE INDEX hook_events_hook ON public.hook_events USING btree (hook_id, id);
+CREATE INDEX hook_events_pending ON public.hook_events USING btree (hook_id, id) WHERE (state = 'pending'::text);
+CREATE INDEX hooks_namespace ON public.hooks USING btree (namespace_id);
+CREATE INDEX hooks_project ON public.hooks USING btree (project_id);
 CREATE UNIQUE INDEX members_namespace_key ON public.members USING btree (namespace_id, user_id) WHERE (namespace_id IS NOT NULL);
 CREATE UNIQUE INDEX members_project_key ON public.members USING btree (project_id, user_id) WHERE (project_id IS NOT NULL);
 CREATE INDEX members_user ON public.members USING btree (user_id);
+CREATE INDEX mounts_namespace ON public.mounts USING btree (namespace_id);
+CREATE UNIQUE INDEX mounts_place_key ON public.mounts USING btree (host, prefix, package_type);
+CREATE INDEX mounts_project ON public.mounts USING btree (project_id);
+CREATE INDEX name_changes_number ON public.name_changes USING btree (project_id, number);
 CREATE INDEX name_grants_namespace ON public.name_grants USING btree (namespace_id);
 CREATE UNIQUE INDEX name_grants_prefix_key ON public.name_grants USING btree (package_type, prefix);
 CREATE INDEX namespaces_ancestry ON public.namespaces USING gin (ancestry);
@@ -611,6 +711,12 @@ ALTER TABLE ONLY public.deploy_tokens
     ADD CONSTRAINT deploy_tokens_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.deploy_tokens
     ADD CONSTRAINT deploy_tokens_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.hook_events
+    ADD CONSTRAINT hook_events_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES public.hooks(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.hooks
+    ADD CONSTRAINT hooks_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.hooks
+    ADD CONSTRAINT hooks_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.members
     ADD CONSTRAINT members_created_by_id_fkey FOREIGN KEY (created_by_id) REFERENCES public.users(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.members
@@ -619,6 +725,12 @@ ALTER TABLE ONLY public.members
     ADD CONSTRAINT members_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.members
     ADD CONSTRAINT members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.mounts
+    ADD CONSTRAINT mounts_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.mounts
+    ADD CONSTRAINT mounts_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.name_changes
+    ADD CONSTRAINT name_changes_package_type_normalized_name_project_id_fkey FOREIGN KEY (package_type, normalized_name, project_id) REFERENCES public.package_names(package_type, normalized_name, project_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.name_grants
     ADD CONSTRAINT name_grants_namespace_id_fkey FOREIGN KEY (namespace_id) REFERENCES public.namespaces(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.namespaces

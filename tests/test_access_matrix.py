@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from registry import accounts, app, tree
+from registry import accounts, app, mounts, tree
 from registry.access import Ability, AccessLevel
 from registry.db import changes
 from registry.db.changes import Change
@@ -23,7 +23,7 @@ from registry.db.connection import Database
 from registry.formats.npm import login
 from registry.model import Group, Level, Project
 from registry.server.context import Context
-from registry.server.routes import Endpoint, Table
+from registry.server.routes import BASES, Endpoint, Table
 from registry.services import Services
 from tests.access_table import ABSENT, CALLERS, REACHED, VISIBILITIES, expected, expected_absent
 from tests.people import OPERATOR, People
@@ -173,6 +173,28 @@ async def test_a_project_elsewhere_opens_nothing_here(wire: Wire, everyone: Peop
         if answer.status != 404:
             wrong.append((told(endpoint), answer.status))
     assert [] == wrong
+
+
+async def test_a_mount_opens_no_more_than_the_routes_that_it_stands_for(
+    wire: Wire, everyone: People, services: Services
+) -> None:
+    place = await a_place(everyone, "private")
+    for level, home in ((Level.PROJECT, place.project), (Level.GROUP, place.group)):
+        for package_type in ("pypi", "npm"):
+            url = f"/{level.value}/{package_type}"
+            await mounts.create_mount(services.db, OPERATOR, home, url=url, package_type=package_type)
+    wrong: dict[str, list[str]] = defaultdict(list)
+    for endpoint in app.routes().endpoints:
+        if endpoint.format is None or endpoint.level not in {Level.PROJECT, Level.GROUP}:
+            continue
+        base = BASES[endpoint.level].format(type=endpoint.format.package_type).replace("{id}", "1")
+        path = f"/{endpoint.level.value}/{endpoint.format.package_type}{target(endpoint, 1).removeprefix(base)}"
+        for caller in CALLERS:
+            answer = await wire.ask(endpoint.route.method, path, place.headers[caller])
+            wanted = expected(endpoint, caller, "private")
+            if wanted != answer.status:
+                wrong[told(endpoint)].append(f"{caller}: {answer.status}, not {wanted}")
+    assert {} == wrong
 
 
 async def test_roles_are_given_up_the_moment_they_end(wire: Wire, everyone: People, services: Services) -> None:

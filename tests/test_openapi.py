@@ -245,6 +245,11 @@ async def world(people: People) -> World:
             answer = await people.root.ask("POST", f"{home}/{path}", json=values)
             assert 201 == answer.status
             made.setdefault(f"{key}.token_id", []).append((await answer.json())["id"])
+        values = {"url": "https://hook.example.test", "name": "ci"}
+        answer = await people.root.ask("POST", f"{home}/hooks", json=values)
+        made[f"{key}.hook_id"] = [(await answer.json())["id"]]
+        answer = await people.root.ask("POST", f"{home}/hooks/{made[f'{key}.hook_id'][0]}/test/tag")
+        made[f"{key}.hook_event_id"] = [(await answer.json())["id"]]
     rule = {"package_name_pattern": "x*", "package_type": "npm", "minimum_access_level_for_push": "maintainer"}
     answer = await people.root.ask("POST", f"{base}/packages/protection/rules", json=rule)
     packages = await (await people.root.get(f"{base}/packages")).json()
@@ -260,17 +265,22 @@ async def world(people: People) -> World:
         "sha256": [sha256],
         "file_name": ["demo-1.0-py3-none-any.whl"],
         "audit_event_id": [1, 2],
+        "trigger": ["publish", "yank"],
     }
     return World(
         project={
             **common,
             "id": [project.id, "acme%2Fshop"],
-            "token_id": made["project.token_id"],
+            **{name: made[f"project.{name}"] for name in ("token_id", "hook_id", "hook_event_id")},
             "package_id": [one["id"] for one in packages],
             "package_file_id": [one["id"] for one in files],
             "package_protection_rule_id": [(await answer.json())["id"]],
         },
-        group={**common, "id": [group.id, "acme"], "token_id": made["group.token_id"]},
+        group={
+            **common,
+            "id": [group.id, "acme"],
+            **{name: made[f"group.{name}"] for name in ("token_id", "hook_id", "hook_event_id")},
+        },
     )
 
 

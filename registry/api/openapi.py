@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
-from registry import __version__
+from registry import __version__, triggers
 from registry.api import requirements
 from registry.api.pagination import PAGE
 from registry.model import Level
@@ -33,6 +33,9 @@ A project or group is addressed by its number or by its full path with encoded s
 answered wherever `GET` is, and a slash at the end of a path changes nothing. Every answer is as fresh as the moment
 the request arrived.
 
+An administrator may mount a project or group at a host name or a path of its own (`/api/v4/mounts`). There the routes
+of its packages stand without their `/api/v4/...` base: `/simple/`, `/legacy/` for uploads, `/{name}`, `/-/...`.
+
 Who may not see something is told that it does not exist."""
 
 # What stands in the paths of the management API, and of what belongs to no format's base.
@@ -47,6 +50,10 @@ _PATHS: Mapping[str, Parameter] = {
         Parameter("grant_id", "integer", "number of a reserved prefix"),
         stages.PATH,
         Parameter("staged_file_id", "integer", "number of a file of the stage"),
+        Parameter("hook_id", "integer", "number of a hook"),
+        Parameter("hook_event_id", "integer", "number of something a hook was told"),
+        Parameter("trigger", description="what a hook is told", values=triggers.NAMES),
+        Parameter("mount_id", "integer", "number of a mount"),
         Parameter("audit_event_id", "integer", "number of an audit event"),
         Parameter("secret", description="what was answered when the sign-in began"),
     )

@@ -308,6 +308,55 @@ GRANT = entity(
     },
 )
 GRANTS = listing(GRANT)
+_HOOK: Mapping[str, Field] = {
+    "id": "integer",
+    "project_id": "integer?",
+    "group_id": "integer?",
+    "url": "string",
+    "name": "string",
+    "description": "string",
+    "events": "strings",
+    "enable_ssl_verification": "boolean",
+    "token_present": "boolean",
+    "alert_status": {"type": "string", "enum": ["executable", "temporarily_disabled", "disabled"]},
+    "disabled_until": "datetime?",
+    "created_at": "datetime",
+}
+HOOK = entity("Hook", _HOOK)
+HOOKS = listing(HOOK)
+NEW_HOOK = entity("NewHook", {**_HOOK, "signing_token": "string"})
+HOOK_EVENT = entity(
+    "HookEvent",
+    {
+        "id": "integer",
+        "url": "string",
+        "trigger": "string",
+        "state": {"type": "string", "enum": ["pending", "delivered", "failed"]},
+        "attempts": "integer",
+        "request_data": "object",
+        "response_status": "integer?",
+        "response_body": "string",
+        "error": "string",
+        "execution_duration": "number",
+        "attempted_at": "datetime?",
+        "created_at": "datetime",
+    },
+)
+HOOK_EVENTS = listing(HOOK_EVENT)
+
+MOUNT = entity(
+    "Mount",
+    {
+        "id": "integer",
+        "url": "string",
+        "package_type": "string?",
+        "project_id": "integer?",
+        "group_id": "integer?",
+        "full_path": "string",
+        "created_at": "datetime",
+    },
+)
+MOUNTS = listing(MOUNT)
 
 # --- the instance ----------------------------------------------------------------------------------------------------
 

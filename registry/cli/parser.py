@@ -18,6 +18,7 @@ from registry.cli import (
     instance,
     members,
     migration,
+    mounts,
     packages,
     projects,
     restore,
@@ -41,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
     _operating(commands)
     _keeping(commands)
     for topic in (
-        users, groups, projects, packages, members, tokens, deploy_tokens, grants, signing_keys, advisories, instance,
+        users, groups, projects, packages, members, mounts, tokens, deploy_tokens, grants, signing_keys, advisories,
+        instance,
     ):  # fmt: skip
         topic.add(commands)
     return top

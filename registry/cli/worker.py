@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from registry import app, janitor, metrics
+from registry import app, deliveries, janitor, metrics
 from registry.cli.listener import BACKLOG, Connection, drain, stop_listening
 from registry.db.migrate import available, outgrown
 from registry.errors import Unavailable
@@ -96,6 +96,7 @@ async def serve(
             ]
             async with (
                 running(janitor.work(services.db, services.store)),
+                running(deliveries.work(services.db, settings)),
                 running(_watch_schema(services)),
                 running(_measure_lag()),
             ):

@@ -29,4 +29,5 @@ async def leap(tx: Db) -> None:
     await tx.execute(SQL.leap_changes, LEAP)
     await tx.execute(SQL.forget_changes)
     await tx.execute(SQL.leap_serials, LEAP)
+    await tx.execute(SQL.leap_feed, LEAP)
     await tx.execute(SQL.renew_graces)

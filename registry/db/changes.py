@@ -15,7 +15,7 @@ from registry.errors import Unavailable
 
 SQL = Queries("changes")
 
-ChangeKind = Literal["namespaces", "project", "settings", "token", "user", "name", "packages"]
+ChangeKind = Literal["mounts", "namespaces", "project", "settings", "token", "user", "name", "packages"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,12 @@ class Glance:
     place: str
 
 
-async def record(tx: Db, changes: Sequence[Change]) -> None:
-    """Log what this transaction moved. Call it last: it serialises commits, which is what orders the numbers."""
-    await tx.execute(SQL.record, [c.kind for c in changes], [c.key for c in changes])
+async def record(tx: Db, changes: Sequence[Change], *, project_id: int | None = None) -> None:
+    """Log what this transaction moved. Call it last: it serialises commits, which is what orders the numbers.
+
+    `project_id` is the project whose names moved: the feed of changes tells of them.
+    """
+    await tx.execute(SQL.record, [c.kind for c in changes], [c.key for c in changes], project_id)
 
 
 async def glance(db: Db) -> Glance:

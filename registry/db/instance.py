@@ -10,6 +10,7 @@ from registry.access import SYSTEM, Actor
 from registry.db.connection import Db
 from registry.db.queries import Queries
 from registry.model import Group, Project
+from registry.triggers import TRIGGERS
 
 __all__ = ["SYSTEM", "Author", "audit", "find_settings", "update_settings"]
 
@@ -41,7 +42,10 @@ async def audit(
     entity: Project | Group | tuple[Literal["User", "Instance", "Project"], int | None, str],
     **details: object,
 ) -> None:
-    """Write the audit row of a change, in the transaction of that change. `details` never hold a secret."""
+    """Write the audit row of a change, in the transaction of that change. `details` never hold a secret.
+
+    What `registry.triggers` names is told to the hooks of the project and of the groups above it.
+    """
     match entity:
         case Project():
             where: tuple[str, int | None, str] = ("Project", entity.id, entity.full_path)
@@ -60,4 +64,23 @@ async def audit(
         *where,
         event_name,
         details,
+        *_news(actor, event_name, entity, details),
     )
+
+
+def _news(
+    actor: Actor, event_name: str, entity: object, details: Mapping[str, object]
+) -> tuple[str | None, Mapping[str, object] | None, tuple[int, ...]]:
+    """What hooks are told of a change: the trigger, the payload, and the groups whose hooks are meant, too."""
+    trigger = TRIGGERS.get(event_name)
+    if trigger is None or not isinstance(entity, Project):
+        return None, None, ()
+    payload = {
+        "object_kind": "package",
+        "event_name": trigger,
+        "action": event_name,
+        "project": {"id": entity.id, "name": entity.name, "path_with_namespace": entity.full_path},
+        "author": {"kind": actor.kind, "id": actor.id, "username": actor.username, "name": actor.name},
+        "package": details,
+    }
+    return trigger, payload, entity.ancestry

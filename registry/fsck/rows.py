@@ -50,7 +50,8 @@ async def _delete_tag(db: Database, tag: NamePlace) -> bool:
         deleted = await fsck.delete_dangling_tag(tx, tag)
         if deleted:
             await packages.move_serial(tx, tag.project_id, tag.package_type, tag.normalized_name)
-            await changes.record(tx, [Change("name", f"{tag.package_type}:{tag.normalized_name}")])
+            moved = [Change("name", f"{tag.package_type}:{tag.normalized_name}")]
+            await changes.record(tx, moved, project_id=tag.project_id)
     return deleted
 
 
@@ -58,7 +59,8 @@ async def _move_serial(db: Database, name: NamePlace) -> None:
     """The pages of the name are rendered anew, whatever was remembered of them."""
     async with db.transaction() as tx:
         await packages.move_serial(tx, name.project_id, name.package_type, name.normalized_name)
-        await changes.record(tx, [Change("name", f"{name.package_type}:{name.normalized_name}")])
+        moved = [Change("name", f"{name.package_type}:{name.normalized_name}")]
+        await changes.record(tx, moved, project_id=name.project_id)
 
 
 def _name(place: NamePlace) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from registry.access import Ability, Actor, can, scope_allows
 from registry.db.instance import Author
+from registry.db.mounts import MountRow
 from registry.errors import Forbidden, NotFound, RegistryError, Unauthenticated
 from registry.model import Group, Level, Project, Target
 from registry.server.limits import Limits
@@ -21,7 +22,8 @@ class Context:
     """What a handler gets: the request, who asks, what about, and the running parts.
 
     `seen` is the position in the change log that was known when the request passed the barrier, None when it passed
-    none. `quota` are the headers that tell the caller how much is left of one of the `limits`.
+    none. `quota` are the headers that tell the caller how much is left of one of the `limits`. `mount` is where the
+    request came in, when that is not below /api/v4.
     """
 
     request: web.Request
@@ -34,6 +36,7 @@ class Context:
     limits: Limits
     seen: tuple[int, int] | None = None
     quota: Mapping[str, str] = field(default_factory=dict)
+    mount: MountRow | None = None
 
     @property
     def author(self) -> Author:
@@ -63,7 +66,12 @@ class Context:
 
     @property
     def base_url(self) -> str:
-        """The format's base at the level asked, with the numeric id: what URLs in documents start with."""
+        """The format's base at the level asked, with the numeric id: what URLs in documents start with.
+
+        Below a mount it is the mount's own base, as it was configured: a Host header is compared, never repeated.
+        """
+        if self.mount is not None:
+            return self.mount.base_url(self.services.settings.base_url)
         api, kind = self.services.api_url, self.format.package_type
         if self.target.project is not None:
             return f"{api}/projects/{self.target.project.id}/packages/{kind}"

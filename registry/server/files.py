@@ -8,6 +8,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -54,7 +55,7 @@ async def send(context: Context, file: FileRow) -> web.StreamResponse:
     plain = request.method == "GET" and "Range" not in request.headers
     if plain:
         services.usage.downloaded(file.package_id)
-        if services.redirects:
+        if services.redirects and not _at_home(context):
             url = services.store.presign(file.key, file_name=name, now=datetime.now(UTC))
             if url is not None:
                 return _redirect(request, url, file)
@@ -84,6 +85,12 @@ async def send(context: Context, file: FileRow) -> web.StreamResponse:
     if path is None:
         return await _stream(context, file, web.StreamResponse(status=status, headers=headers), start, end)
     return await _local(request, path, status, headers, start, end)
+
+
+def _at_home(context: Context) -> bool:
+    """Whether the request came in by a mount on the very host of the store, where npm would send its token along."""
+    mount = context.mount
+    return mount is not None and urlsplit(context.base_url).hostname == context.services.store.public_host
 
 
 def _redirect(request: web.Request, url: str, file: FileRow) -> web.StreamResponse:

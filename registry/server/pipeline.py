@@ -18,14 +18,16 @@ from aiohttp import web
 
 from registry import metrics
 from registry.access import ANONYMOUS, Ability, Actor
+from registry.db.mounts import MountRow
 from registry.documents import Document
-from registry.errors import Forbidden, RegistryError, Unauthenticated, Unavailable
+from registry.errors import Forbidden, MethodNotAllowed, NotFound, RegistryError, Unauthenticated, Unavailable
 from registry.model import Level, Target
 from registry.server import responses
 from registry.server.auth import STRANGER, authenticate, client_address, secret
 from registry.server.context import Context
 from registry.server.finished import Finished
 from registry.server.limits import Limits
+from registry.server.mounting import Mounting, may_be_mounted
 from registry.server.routes import Endpoint, Face, Match, Table
 from registry.services import Services
 
@@ -57,6 +59,7 @@ class Pipeline:
     def __init__(self, services: Services, table: Table, fallback: Face) -> None:
         self._services = services
         self._table = table
+        self._mounting = Mounting(table)
         self._fallback = fallback
         self._proxies = services.settings.proxies()
         self._limits = Limits(services.settings.failed_sign_ins)
@@ -73,6 +76,8 @@ class Pipeline:
         try:
             key = _key(request) if request.method == "GET" else None
             answer = self._answers.get(key) if key is not None else None
+            if answer is None and key is not None and self._mounting:
+                answer = self._answers.get(_key_of_host(request, key))
             if answer is not None:
                 template = answer.endpoint.template
                 await self._services.changes.barrier()
@@ -80,12 +85,11 @@ class Pipeline:
                     response = self._repeat(request, answer)
                     self._observe(template, request.method, response.status, started)
                     return response
-            match = self._table.find(request.method, request.raw_path)
-            template = match.endpoint.template
-            context = self._context(request, match)
+            context = await self._find(request, passed_barrier=answer is not None)
+            template = context.endpoint.template
             response = await self._serve(context, passed_barrier=answer is not None)
             if key is not None and isinstance(response, Finished):
-                self._remember(key, context, response)
+                self._remember(key if context.mount is None else _key_of_host(request, key), context, response)
             _announce(response, context.quota)
         except RegistryError as error:
             response = self._refuse(request, context, error)
@@ -114,15 +118,55 @@ class Pipeline:
 
     def _refuse(self, request: web.Request, context: Context | None, error: RegistryError) -> web.StreamResponse:
         """The answer to an error, before a route was found as the format below whose base the path lies says it."""
-        face = context.endpoint.face if context is not None else self._table.face(request.raw_path) or self._fallback
+        face = context.endpoint.face if context is not None else self._face(request)
         response = face.render(request, error)
         _announce(response, context.quota if context is not None else {})
         return response
 
-    def _context(self, request: web.Request, match: Match) -> Context:
+    def _face(self, request: web.Request) -> Face:
+        host = request.headers.get("Host", "")
+        return self._table.face(request.raw_path) or self._mounting.face(host, request.raw_path) or self._fallback
+
+    async def _find(self, request: web.Request, *, passed_barrier: bool) -> Context:
+        """What a request is about: a route of the server's own, else one of a mount."""
+        try:
+            return self._context(request, self._table.find(request.method, request.raw_path))
+        except (NotFound, MethodNotAllowed):
+            if not may_be_mounted(request.raw_path):
+                raise
+            found = await self._find_mounted(request, passed_barrier=passed_barrier)
+            if found is None:
+                raise
+            return found
+
+    async def _find_mounted(self, request: web.Request, *, passed_barrier: bool) -> Context | None:
+        services = self._services
+        if not passed_barrier:
+            await services.changes.barrier(write=request.method in _WRITES)
+        seen = services.changes.position
+        self._mounting.renew(await services.lookups.mounts())
+        found = self._mounting.find(request.method, request.headers.get("Host", ""), request.raw_path)
+        return self._context(request, found[0], found[1], seen) if found is not None else None
+
+    def _context(
+        self,
+        request: web.Request,
+        match: Match,
+        mount: MountRow | None = None,
+        seen: tuple[int, int] | None = None,
+    ) -> Context:
         address = client_address(request, self._proxies)
         return Context(
-            request, self._services, match.endpoint, match.params, ANONYMOUS, _NOWHERE, address, self._limits
+            request,
+            self._services,
+            match.endpoint,
+            match.params,
+            ANONYMOUS,
+            _NOWHERE,
+            address,
+            self._limits,
+            seen=seen,
+            mount=mount,
         )
 
     async def _serve(self, context: Context, *, passed_barrier: bool) -> web.StreamResponse:
@@ -130,10 +174,12 @@ class Pipeline:
         route = endpoint.route
         if route.ability is Ability.PUBLIC and endpoint.level is None:
             return await route.handler(context)
-        context.seen = services.changes.position
-        if not passed_barrier:
-            await services.changes.barrier(write=request.method in _WRITES)
+        # Who came in by a mount has passed the barrier to find it.
+        if context.seen is None:
             context.seen = services.changes.position
+            if not passed_barrier:
+                await services.changes.barrier(write=request.method in _WRITES)
+                context.seen = services.changes.position
         await self._admit(context)
         try:
             target = await resolve(services, endpoint, context.params, context.actor)
@@ -272,6 +318,11 @@ def _key(request: web.Request) -> tuple[object, ...]:
         headers.get("Accept-Encoding"),
         headers.get("Range"),
     )
+
+
+def _key_of_host(request: web.Request, key: tuple[object, ...]) -> tuple[object, ...]:
+    """The same path is another one at another host, where there are mounts."""
+    return (request.headers.get("Host"), *key)
 
 
 async def confirm(context: Context, ability: Ability) -> None:

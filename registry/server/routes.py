@@ -109,8 +109,9 @@ class Format:
     and leaves `*` alone; `same_version` tells whether two texts are one version. `namespace_of` tells from the
     parameters of a path which top-level namespace is looked in at instance level, for a format that has that level.
     `examine` is what `registry fsck` asks about each stored name. `signed_text` makes of a name, a version and a
-    hexadecimal sha512 what a signature of a version is about. `title` is its name among people, `path_parameters`
-    describes what stands in its paths, for the OpenAPI document.
+    hexadecimal sha512 what a signature of a version is about. `mounted` are paths that only a mount has, without a
+    slash at the end, and what they are below a base. `title` is its name among people, `path_parameters` describes
+    what stands in its paths, for the OpenAPI document.
     """
 
     package_type: str
@@ -122,6 +123,7 @@ class Format:
     namespace_of: Callable[[Mapping[str, str]], str | None] | None = None
     examine: Examine = _no_objections
     signed_text: Callable[[str, str, str], str] | None = None
+    mounted: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
     path_parameters: tuple[Parameter, ...] = ()
 
@@ -168,6 +170,7 @@ class Table:
         self._root = _Node()
         self._found: dict[tuple[str, str], Match] = {}
         self.endpoints: list[Endpoint] = []
+        self.formats: dict[str, Format] = {}
 
     def mount(self, format: Format) -> None:  # noqa: A002  # the word of the design
         """Add the routes of a format at their levels."""
@@ -232,6 +235,8 @@ class Table:
         if endpoint.route.method in node.endpoints:
             raise ValueError(f"{endpoint.route.method} {endpoint.template} is mounted twice")
         node.endpoints[endpoint.route.method] = endpoint
+        if endpoint.format is not None:
+            self.formats.setdefault(endpoint.format.package_type, endpoint.format)
         self.endpoints.append(endpoint)
 
     def _search(self, method: str, path: str) -> Match:

@@ -19,6 +19,10 @@ DELETE FROM changes;
 -- So do the serials: none is given out twice for different content.
 UPDATE package_names SET serial = serial + $1, moved_at = now();
 
+-- name: leap_feed
+-- And the feed of changed names: its followers notice by their sequences, which are of before the leap.
+UPDATE name_changes SET number = number + $1;
+
 -- name: renew_graces
 -- Uploads that were under way then, and what was deleted: the time they are left alone begins again.
 UPDATE blobs SET state_at = now() WHERE state <> 'stored';

@@ -17,10 +17,32 @@ SELECT number FROM change_head;
 
 -- name: record
 -- Take the next number and log what moved under it. Last statement of a transaction: it holds the lock until commit.
-WITH next AS (UPDATE change_head SET number = number + 1 RETURNING number)
+-- Names of a project ($3) that can be read, or could once, get that number in the feed.
+WITH next AS (
+    UPDATE change_head SET number = number + 1 RETURNING number
+), moved AS (
+    SELECT DISTINCT kind, key FROM unnest($1::text[], $2::text[]) AS moved (kind, key)
+), named AS (
+    SELECT split_part(key, ':', 1) AS package_type, substr(key, strpos(key, ':') + 1) AS normalized_name
+      FROM moved
+     WHERE kind = 'name' AND $3::bigint IS NOT NULL
+), fed AS (
+    INSERT INTO name_changes (project_id, package_type, normalized_name, number)
+    SELECT $3, m.package_type, m.normalized_name, next.number
+      FROM next, named AS m
+     WHERE EXISTS (SELECT 1
+                     FROM packages AS p
+                    WHERE p.project_id = $3 AND p.package_type = m.package_type
+                      AND p.normalized_name = m.normalized_name AND p.status IN ('default', 'hidden', 'deprecated'))
+        OR EXISTS (SELECT 1
+                     FROM name_changes AS c
+                    WHERE c.project_id = $3 AND c.package_type = m.package_type
+                      AND c.normalized_name = m.normalized_name)
+    ON CONFLICT (package_type, normalized_name, project_id) DO UPDATE SET number = excluded.number
+)
 INSERT INTO changes (number, kind, key)
-SELECT DISTINCT next.number, moved.kind, moved.key
-  FROM next, unnest($1::text[], $2::text[]) AS moved (kind, key);
+SELECT next.number, moved.kind, moved.key
+  FROM next, moved;
 
 -- name: count_old
 -- How many rows trim would take.

@@ -40,6 +40,9 @@ IDS = frozenset(
         "audit_event_id",
         "stage_id",
         "staged_file_id",
+        "hook_id",
+        "hook_event_id",
+        "mount_id",
     }
 )
 NAMES: Mapping[str, tuple[str, str]] = {
@@ -50,6 +53,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "version": ("1.0.0", "1.0.0"),
     "tag": ("theirs-tag", "no-tag"),
     "rev": ("1", "1"),
+    "trigger": ("publish", "publish"),
 }
 
 
@@ -88,9 +92,14 @@ async def a_place(people: People, services: Services, whose: str) -> Place:
     await stage_file(people.root, place.project, stage, "1.0", name=f"{whose}-staged")
     (staged,) = (await call(people.root, "GET", f"{project}/packages/stages/{stage['id']}"))[1]["files"]
     ids[Level.PROJECT, "stage_id"], ids[Level.PROJECT, "staged_file_id"] = stage["id"], str(staged["id"])
+    mount = await made(people.root, "/mounts", url=f"/of/{whose}", project_id=place.project.id)
+    ids[None, "mount_id"] = mount["id"]
     for level, base in ((Level.PROJECT, project), (Level.GROUP, f"/groups/{group.id}")):
         await made(people.root, f"{base}/members", user_id=user.user_id, access_level=20)
         ids[level, "user_id"] = str(user.user_id)
+        hook = await made(people.root, f"{base}/hooks", url="https://hook.example.test", name=f"{whose}-hook")
+        test = await made(people.root, f"{base}/hooks/{hook['id']}/test/publish")
+        ids[level, "hook_id"], ids[level, "hook_event_id"] = str(hook["id"]), str(test["id"])
         (event, *_) = (await call(people.root, "GET", f"{base}/audit_events"))[1]
         ids[level, "audit_event_id"] = ids[None, "audit_event_id"] = event["id"]
     return place
@@ -140,7 +149,8 @@ async def answer(person: Person, endpoint: Endpoint, values: Mapping[str, str]) 
 async def rows(services: Services) -> list[str]:
     """Everything that the routes could change, but for the log of it."""
     tables = ("packages", "package_files", "tags", "members", "deploy_tokens", "package_protection_rules", "users",
-              "projects", "namespaces", "blobs", "stages", "staged_files")  # fmt: skip
+              "projects", "namespaces", "blobs", "stages", "staged_files", "hooks", "hook_events",
+              "mounts")  # fmt: skip
     found = [f"{table}: {row}" for table in tables for row in await services.db.fetch(f"TABLE {table}")]
     query = "SELECT id, user_id, revoked, expires_at FROM personal_access_tokens ORDER BY id"
     return sorted(found + [str(row) for row in await services.db.fetch(query)])

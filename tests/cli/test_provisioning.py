@@ -167,3 +167,15 @@ def test_every_change_is_audited_as_the_operators(run: Run, home: str, database_
     assert [("system", "group_created"), ("system", "project_created"), ("system", "user_created")] == asyncio.run(
         authors()
     )
+
+
+def test_mounts_are_made_listed_and_ended(run: Run, home: str) -> None:
+    host = {"id": 1, "url": "https://pypi.example.test", "type": "pypi", "path": home}
+    assert host == made(run, "mount", "create", "https://pypi.example.test/", "--project", home, "--type", "pypi")
+    path = {"id": 2, "url": "/acme", "type": None, "path": "acme"}
+    assert path == made(run, "mount", "create", "/acme", "--group", "acme")
+    assert "url has already been taken" == refused(run, "mount", "create", "/acme/", "--project", home)
+    assert [path, host] == made(run, "mount", "list")
+    assert None is made(run, "mount", "delete", "1")
+    assert [path] == made(run, "mount", "list")
+    assert "404 Mount Not Found" == refused(run, "mount", "delete", "1")

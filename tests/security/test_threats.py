@@ -24,7 +24,7 @@ def functions(file: str) -> set[str]:
 
 
 def test_every_threat_has_a_test_that_exists_or_a_reason() -> None:
-    assert 73 == len({threat.words for threat in THREATS})
+    assert 75 == len({threat.words for threat in THREATS})
     assert [] == [threat.words for threat in THREATS if bool(threat.tests) == bool(threat.why)]
     absent = []
     for node in sorted({node for threat in THREATS for node in threat.tests}):
@@ -34,12 +34,15 @@ def test_every_threat_has_a_test_that_exists_or_a_reason() -> None:
     assert [] == absent
 
 
-def test_the_server_has_no_client_that_a_caller_could_aim() -> None:
-    """Only the object store, which the operator names, is ever connected to: there is nothing to point elsewhere."""
+def test_only_webhooks_have_a_client_that_a_caller_could_aim() -> None:
+    """Else only the object store, which the operator names, is ever connected to.
+
+    The one session there is has the connector that checks addresses, and every request of it follows no redirect.
+    """
     clients = re.compile(
         r"(aiohttp\.client|.*ClientSession|requests|httpx|urllib3|urllib\.request|http\.client|ftplib|smtplib)\b"
     )
-    found = []
+    found, sessions, asked = [], [], []
     for name, tree in modules():
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -49,7 +52,14 @@ def test_the_server_has_no_client_that_a_caller_could_aim() -> None:
                 names = [node.attr]
             # `registry check` asks the store as a client of the registry would, and never while serving.
             found += [(name, one) for one in names if clients.match(one) and name != "cli/check.py"]
-    assert [] == found
+            if name == "deliveries.py" and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+                if node.func.attr == "ClientSession":
+                    sessions.append(options["connector"].partition("(")[0])
+                elif ast.unparse(node.func).startswith("session."):
+                    asked.append((node.func.attr, options["allow_redirects"]))
+    assert {("deliveries.py", "ClientSession")} == set(found)
+    assert (["outbound.connector"], [("post", "False")]) == (sessions, asked)
 
 
 def test_no_secret_is_compared_letter_by_letter() -> None:

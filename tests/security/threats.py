@@ -61,7 +61,15 @@ THREATS: tuple[Threat, ...] = (
             "server/test_responses.py::test_a_download_goes_to_the_store_and_carries_nothing_along")),
     # --- other servers ---
     Threat("the server is made to fetch from inside its network",
-           (f"{_S}threats.py::test_the_server_has_no_client_that_a_caller_could_aim",)),
+           (f"{_S}threats.py::test_only_webhooks_have_a_client_that_a_caller_could_aim",
+            "test_outbound.py::test_what_is_not_public_is_not_reached",
+            "test_outbound.py::test_what_may_not_be_tried_is_refused_as_it_stands")),
+    Threat("the name of a webhook means another address a moment later, or a redirect leads inside",
+           ("test_outbound.py::test_a_name_that_leads_inside_is_refused_when_it_is_resolved",
+            "test_deliveries.py::test_a_name_that_leads_inside_is_not_connected_to",
+            f"{_S}threats.py::test_only_webhooks_have_a_client_that_a_caller_could_aim")),
+    Threat("a token of a webhook is learnt by whoever may change its URL",
+           ("api/test_hooks.py::test_a_hook_is_made_changed_listed_and_deleted",)),
     Threat("an upstream sends other bytes than it promised", why="nothing is fetched from an upstream: names are "
            "forwarded by a redirect, and the client checks what it gets"),
     Threat("a stranger's package of a private name is installed",

@@ -26,7 +26,7 @@ from registry.formats.npm import (
     users,
 )
 from registry.model import Level
-from registry.server import files
+from registry.server import feed, files
 from registry.server.content import Answers
 from registry.server.responses import CONDITIONS
 from registry.server.routes import ALL_LEVELS, PROJECT, Face, Format, Route
@@ -122,6 +122,8 @@ FORMAT = Format(
               answers={200: schemas.KEYS, 404: None}),
         Route("GET", "/-/v1/search", service.find, _READ, ALL_LEVELS,
               parameters=schemas.SEARCH_PARAMETERS, answers={200: schemas.FOUND}),
+        Route("GET", "/_changes", service.changes, _READ, frozenset({Level.PROJECT, Level.GROUP}),
+              parameters=feed.PARAMETERS, answers={200: feed.CHANGES}),
         Route("POST", f"{_AUDIT}/advisories/bulk", service.bulk, _READ, ALL_LEVELS, denied=service.audit_denied,
               also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
         Route("POST", f"{_AUDIT}/audits/quick", service.quick, _READ, ALL_LEVELS, denied=service.audit_denied,

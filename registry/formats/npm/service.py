@@ -17,7 +17,7 @@ from registry.db.packages import FoundName
 from registry.errors import Invalid, RegistryError
 from registry.formats.npm import audit, names, pages, search, semver
 from registry.model import Level
-from registry.server import bodies, responses
+from registry.server import bodies, feed, responses
 from registry.server.context import Context
 from registry.upstream import PUBLIC, forwards
 
@@ -57,6 +57,11 @@ async def find(context: Context) -> web.StreamResponse:
         hits = await _describe(db, projects, rows[:size])
     body = search.page(hits, total=total[0].total if total else 0, now=datetime.now(UTC))
     return responses.json(body, headers={"Cache-Control": context.cache_control, "Vary": "Authorization"})
+
+
+async def changes(context: Context) -> web.Response:
+    """List the npm names that changed since the last look, for followers and mirrors (CouchDB's `_changes`)."""
+    return await feed.answer(context, "npm")
 
 
 async def _matches(db: Db, projects: tuple[int, ...], query: search.Query, limit: int, offset: int) -> list[FoundName]:

@@ -41,6 +41,8 @@ FORMAT = Format(
     normalize=names.normalize,
     same_version=names.same_version,
     examine=examination.examine,
+    # Where twine uploads to on the public index (legacy upload API).
+    mounted={"/legacy": ""},
     title="PyPI",
     path_parameters=schemas.PATHS,
     routes=(
