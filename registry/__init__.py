@@ -64,7 +64,7 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
 
 from pathlib import Path
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def resource(name: str) -> Path:
