@@ -52,6 +52,9 @@ async def test_anybody_makes_a_group_and_owns_it(people: People, services: Servi
         "npm_validation": "default",
         "immutable_file_names": False,
         "attestation_identities": [],
+        "package_stages_required": False,
+        "package_stages_four_eyes": False,
+        "package_stage_days": 7,
     } == group
     status, member = await call(person, "GET", f"/groups/acme/members/{person.user_id}")
     assert (200, 50) == (status, member["access_level"])

@@ -77,6 +77,9 @@ async def test_a_developer_makes_a_project_in_a_group(people: People, services: 
         "npm_validation": "default",
         "immutable_file_names": False,
         "attestation_identities": [],
+        "package_stages_required": False,
+        "package_stages_four_eyes": False,
+        "package_stage_days": 7,
     } == project
     assert (200, project) == await call(developer, "GET", "/projects/acme%2Fmy-tool")
     assert (200, project) == await call(developer, "GET", f"/projects/{project['id']}")

@@ -18,7 +18,11 @@ DEFAULTS = {
     "npm_validation": "default",
     "immutable_file_names": False,
     "attestation_identities": [],
+    "package_stages_required": False,
+    "package_stages_four_eyes": False,
+    "package_stage_days": 7,
     "package_registry_allow_anyone_to_pull_option": True,
+    "pypi_namespaces": False,
     **limits.DEFAULTS,
 }
 

@@ -87,6 +87,8 @@ async def test_every_path_answers_every_spelling_with_a_refusal(wire: Wire, proj
             parts = endpoint.template.split("/")
             whole = path_of(endpoint, project).split("/")
             for at in [at for at, part in enumerate(parts) if part.startswith("{")]:
+                if parts[at] == "{id}" and endpoint.route.placeless:  # it is the caller's own, at whatever place
+                    continue
                 for piece in itertools.islice(corpus, EACH):
                     target = "/".join((*whole[:at], piece, *whole[at + 1 :]))
                     answer = await wire.ask(endpoint.route.method, target, ROOT, b"")

@@ -275,7 +275,8 @@ def targets(endpoint: Endpoint, project: Project, corpus: Iterator[str], *, time
     }
     parts = endpoint.template.split("/")
     for at, part in enumerate(parts):
-        if not part.startswith("{"):
+        # What is the caller's own is so at whatever place.
+        if not part.startswith("{") or (part == "{id}" and endpoint.route.placeless):
             continue
         for _ in range(times):
             filled = [sensible.get(p[1:-1].partition(":")[0], "1") if p.startswith("{") else p for p in parts]
@@ -309,7 +310,8 @@ async def test_no_parameter_of_any_route_leads_anywhere_it_should_not(wire: Wire
             continue
         for target in targets(endpoint, project, corpus, times=len(CORPUS) // 10):
             answer = await wire.ask(endpoint.route.method, target, ROOT, b"")
-            if strange(answer):
+            # npm's teams, and other people's packages, are refused whatever they are called.
+            if strange(answer) and not (answer.status == 403 and "/-/" in endpoint.template):
                 wrong.append((answer.status, endpoint.route.method, target))
     assert [] == wrong
 

@@ -83,7 +83,8 @@ async def document(context: Context) -> web.StreamResponse:
 def _release(files: Sequence[ReleaseFile], version: str | None) -> list[ReleaseFile]:
     """The files of one version: the one asked, else the newest that is final and not yanked, else whatever is best."""
     if version is not None:
-        return [file for file in files if file.version == version or names.same_version(file.version, version)]
+        asked = version if version == version.strip() else ""  # which PEP 440 would ignore around a version
+        return [file for file in files if file.version == version or names.same_version(file.version, asked)]
     releases: dict[Version, list[ReleaseFile]] = {}
     for file in files:
         releases.setdefault(Version(file.version), []).append(file)
