@@ -6,7 +6,7 @@ Lock order everywhere: the rows of the names, packages by id, the row of the ind
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from registry.db.changes import Change
 from registry.db.connection import Database, Db
 from registry.db.instance import Author, audit
 from registry.db.packages import UnsignedVersion
+from registry.db.stages import StagedFile
 from registry.errors import Conflict, FileNotFound, Forbidden, NotFound, RegistryError, TooBusy, Unavailable
 from registry.model import Blob, NameStatus, Project
 from registry.signing import SigningKey
@@ -141,20 +142,27 @@ async def _publish(db: Database, author: Author, project: Project, publication: 
     return Published("created", package_id)
 
 
-async def release(tx: Db, author: Author, project: Project, publications: Sequence[Publication]) -> list[int]:
-    """Make files visible whose blobs are `stored` already, in the transaction of the caller, of which this is the end.
+async def release(
+    tx: Db,
+    author: Author,
+    project: Project,
+    files: Sequence[StagedFile],
+    publication_of: Callable[[StagedFile], Awaitable[Publication]],
+) -> list[int]:
+    """Make staged files visible, in the transaction of the caller, of which this is the end.
 
-    All that `publish` checks is checked. Answers the ids of their packages. Raises what `publish` does, and Conflict
-    for identical bytes, too.
+    All that `publish` checks is checked. `publication_of` takes one out of its stage; no two publications are in memory
+    at a time. Answers the ids of their packages. Raises what `publish` does, and Conflict for identical bytes, too.
     """
-    names = sorted({(one.package_type, one.normalized_name) for one in publications})
+    names = sorted({(one.package_type, one.normalized_name) for one in files})
     await protection.check(tx, author.actor, project, "push", names)
-    for root in sorted({one.unique_below for one in publications if one.unique_below is not None}):
+    for root in sorted({one.unique_below for one in files if one.unique_below is not None}):
         await packages.lock_root(tx, root)
     for kind, name in names:
         await packages.find_name_status(tx, project.id, kind, name)
     done = []
-    for publication in publications:
+    for file in files:
+        publication = await publication_of(file)
         if await _find_taken(tx, project, publication) is not None:
             raise Conflict(f"{publication.file_name} already exists: it has already been taken")
         try:

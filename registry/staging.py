@@ -86,9 +86,9 @@ async def promote(
 ) -> Stage:
     """Make all files of a stage visible at once; again is a success that changes nothing.
 
-    Every rule is asked again, of whoever promotes. `file_ids` are the files that whoever promotes has looked at. Raises
-    what `catalog.publish` does, Forbidden when the project wants a second pair of eyes and these are not, NotFound,
-    Closed when the stage is empty or has other files than those.
+    Every rule of names is asked again, of whoever promotes; contents and signatures are not looked at again. `file_ids`
+    are the files that whoever promotes has looked at. Raises what `catalog.publish` does, Forbidden when the project
+    wants a second pair of eyes and these are not, NotFound, Closed when the stage is empty or has other files.
     """
     async with _change(db, "promote") as tx:
         stage = await _locked(tx, project, stage_id)
@@ -101,12 +101,15 @@ async def promote(
             raise Closed("The stage has other files by now: look at it again")
         if project.settings.get("package_stages_four_eyes"):
             await _check_eyes(tx, author, files)
-        await stages.delete_files(tx, stage.id)
         await audit(
             tx, author, "package_stage_promoted", project, stage_id=str(stage.id), package_type=stage.package_type,
             files=[file.file_name for file in files],
         )  # fmt: skip
-        ids = await catalog.release(tx, author, project, [publication_of(file) for file in files])
+
+        async def take(file: StagedFile) -> Publication:
+            return _publication(file, await stages.take_file(tx, file.id))
+
+        ids = await catalog.release(tx, author, project, files, take)
         became = {package_id: (file.name, file.version) for package_id, file in zip(ids, files, strict=True)}
         released = [{"id": key, "name": name, "version": version} for key, (name, version) in became.items()]
         await stages.finish_stage(tx, stage.id, released)
@@ -123,7 +126,7 @@ async def drop(db: Database, author: Author, project: Project, stage_id: UUID) -
     """
     async with _change(db, "drop") as tx:
         stage = await _locked(tx, project, stage_id, state="open")
-        await _drop(tx, author, project, stage.id, "package_stage_dropped")
+        await changes.record(tx, await _drop(tx, author, project, stage.id, "package_stage_dropped"))
 
 
 async def drop_file(db: Database, author: Author, project: Project, stage_id: UUID, file_id: int) -> None:
@@ -145,17 +148,19 @@ async def drop_file(db: Database, author: Author, project: Project, stage_id: UU
 async def expire(db: Database, stage: ExpiredStage) -> bool:
     """Forget a stage whose time is over: an open one as if it were dropped. False when somebody was faster."""
     async with _change(db, "drop") as tx:
-        if not await stages.lock_expired(tx, stage.id):
+        moved = await _expire(tx, stage)
+        if moved is None:
             return False
-        await _drop(tx, Author(SYSTEM), ("Project", stage.project_id, stage.full_path), stage.id,
-                    "package_stage_expired")  # fmt: skip
+        await changes.record(tx, moved)
     return True
 
 
-def publication_of(file: StagedFile) -> Publication:
-    """What a file of a stage will be published as."""
-    fields = {name: _unpacked(value) for name, value in file.publication.items()}
-    return Publication(**fields, blob=file.blob)
+async def publication_of(db: Db, file: StagedFile) -> Publication:
+    """What a file of a stage will be published as. Raises FileNotFound when it is gone."""
+    packed = await stages.find_publication(db, file.id)
+    if packed is None:
+        raise FileNotFound("404 Not found")
+    return _publication(file, packed)
 
 
 async def _create(
@@ -188,7 +193,7 @@ async def _add(tx: Db, author: Author, project: Project, publication: Publicatio
     is_new = await catalog.check_free(tx, project, publication)
     held = await stages.find_staged(tx, project.id, kind, name, publication.file_name)
     if held is not None:
-        return _replayed(held, publication, stage_id)
+        return _replayed(held, await publication_of(tx, held), publication, stage_id)
     if stage_id is None:
         stage_id = await _create(tx, author, project, kind, sealed=True)
     elif stage.sealed:
@@ -207,6 +212,9 @@ async def _add(tx: Db, author: Author, project: Project, publication: Publicatio
         blob_id=publication.blob.id,
         publication=_packed(publication),
     )
+    over = await stages.find_expired(tx, project.id, kind, name, publication.file_name)
+    # One that somebody else is at is not waited for: they may be waiting for the name.
+    moved = (await _expire(tx, over) or []) if over is not None else []
     people = await stages.list_people(tx, author.actor)
     if await stages.insert_file(tx, stage_id, file, author.actor, people) is None:
         raise Staged
@@ -214,7 +222,7 @@ async def _add(tx: Db, author: Author, project: Project, publication: Publicatio
         tx, author, "package_file_staged", project, stage_id=str(stage_id), package_type=kind, name=publication.name,
         version=publication.version, file_name=publication.file_name, sha256=publication.blob.digests.sha256,
     )  # fmt: skip
-    moved = [_moved(kind, name)]
+    moved.append(_moved(kind, name))
     if is_new:
         # From now on the name is known here: what was remembered of scopes and of the index counts no more.
         await packages.move_serial(tx, project.id, kind, "")
@@ -223,9 +231,8 @@ async def _add(tx: Db, author: Author, project: Project, publication: Publicatio
     return Kept("created", stage_id)
 
 
-def _replayed(held: StagedFile, publication: Publication, stage_id: UUID | None) -> Kept:
+def _replayed(held: StagedFile, there: Publication, publication: Publication, stage_id: UUID | None) -> Kept:
     """A retry of the very same upload succeeds again; whatever else comes under a staged file name is refused."""
-    there = publication_of(held)
     same = (there.name, there.version, there.session) == (publication.name, publication.version, publication.session)
     if same and held.sha256 == publication.blob.digests.sha256 and stage_id in {None, held.stage_id}:
         return Kept("replayed", held.stage_id)
@@ -238,7 +245,8 @@ async def _drop(
     project: Project | tuple[Literal["Project"], int, str],
     stage_id: UUID,
     event_name: str,
-) -> None:
+) -> list[Change]:
+    """Delete a stage; answers what the caller records when everything else is done."""
     files = await stages.list_files(tx, [stage_id])
     if isinstance(project, Project):
         names = sorted({(file.package_type, file.normalized_name) for file in files})
@@ -246,7 +254,15 @@ async def _drop(
     await blobs.doom(tx, await stages.delete_files(tx, stage_id))
     await stages.delete_stage(tx, stage_id)
     await audit(tx, author, event_name, project, stage_id=str(stage_id), files=[file.file_name for file in files])
-    await changes.record(tx, [_moved(file.package_type, file.normalized_name) for file in files])
+    return [_moved(file.package_type, file.normalized_name) for file in files]
+
+
+async def _expire(tx: Db, stage: ExpiredStage) -> list[Change] | None:
+    """Drop a stage whose time is over, as `_drop` does; None when somebody else is at it."""
+    if not await stages.lock_expired(tx, stage.id):
+        return None
+    where: tuple[Literal["Project"], int, str] = ("Project", stage.project_id, stage.full_path)
+    return await _drop(tx, Author(SYSTEM), where, stage.id, "package_stage_expired")
 
 
 async def _check_eyes(tx: Db, author: Author, files: Sequence[StagedFile]) -> None:
@@ -279,6 +295,10 @@ async def _change(db: Database, what: str) -> AsyncIterator[Db]:
 
 def _moved(package_type: str, name: str) -> Change:
     return Change("name", f"{package_type}:{name}")
+
+
+def _publication(file: StagedFile, packed: Mapping[str, Any]) -> Publication:
+    return Publication(**{name: _unpacked(value) for name, value in packed.items()}, blob=file.blob)
 
 
 def _packed(publication: Publication) -> dict[str, Any]:

@@ -92,6 +92,9 @@ CREATE TABLE public.staged_files (
     file_name text NOT NULL,
     blob_id bigint NOT NULL,
     publication jsonb NOT NULL,
+    requires_python text GENERATED ALWAYS AS ((publication ->> 'requires_python'::text)) STORED,
+    tag text GENERATED ALWAYS AS (((publication -> 'tags'::text) ->> 0)) STORED,
+    unique_below bigint GENERATED ALWAYS AS (((publication ->> 'unique_below'::text))::bigint) STORED,
     author_kind text NOT NULL,
     author_id bigint,
     author_name text NOT NULL,
@@ -99,7 +102,8 @@ CREATE TABLE public.staged_files (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 COMMENT ON COLUMN public.staged_files.publication IS 'what the format made of the upload, to become rows when it is promoted';
-COMMENT ON COLUMN public.staged_files.people IS 'users behind the upload: who sent it; who made its bot, rotated the token of that, or made its deploy token';
+COMMENT ON COLUMN public.staged_files.requires_python IS 'with the two after it: what is asked of many files, without megabytes each';
+COMMENT ON COLUMN public.staged_files.people IS 'users behind the upload: who sent it; behind bots, who made them or rotated their tokens; who made its deploy token';
 CREATE VIEW public.blob_references AS
  SELECT package_files.blob_id,
     package_files.project_id
@@ -656,6 +660,7 @@ ALTER TABLE ONLY public.tombstones
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 CREATE INDEX advisory_packages_name ON public.advisory_packages USING btree (ecosystem, name);
+CREATE INDEX audit_events_bot ON public.audit_events USING btree (((details ->> 'user_id'::text))) WHERE (event_name = ANY (ARRAY['project_access_token_created'::text, 'group_access_token_created'::text]));
 CREATE INDEX audit_events_entity ON public.audit_events USING btree (entity_type, entity_id, id);
 CREATE INDEX blobs_unfinished ON public.blobs USING btree (state, state_at) WHERE (state <> 'stored'::text);
 CREATE INDEX deploy_tokens_namespace ON public.deploy_tokens USING btree (namespace_id);

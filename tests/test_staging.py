@@ -126,7 +126,7 @@ async def test_a_promotion_publishes_everything_as_it_was_sent(db: Database, pro
     for publication in (first, second):
         await staging.add(db, OPERATOR, project, publication, stage_id)
     read, _ = await stages.list_files(db, [stage_id])
-    assert first == replace(staging.publication_of(read), tags=("latest",))
+    assert first == replace(await staging.publication_of(db, read), tags=("latest",))
 
     promoted = await staging.promote(db, OPERATOR, project, stage_id)
 
@@ -365,6 +365,32 @@ async def test_who_rotated_the_token_of_a_bot_has_staged_what_it_staged(db: Data
     assert await refusal(db, second, guarded, kept.stage_id) is None
 
 
+async def test_whoever_is_behind_a_chain_of_bots_has_staged_what_the_last_one_staged(
+    db: Database, guarded: Project
+) -> None:
+    maker, other, second = [await a_person(db, name) for name in ("maker", "other", "second")]
+
+    async def a_bot(who: Author, name: str) -> tuple[int, Author]:
+        token_id, _ = await access_tokens.create_bot_token(
+            db, who, guarded, name=name, scopes=("api",), access_level=40
+        )
+        user_id = await db.fetchval("SELECT user_id FROM personal_access_tokens WHERE id = $1", token_id)
+        actor = Actor(kind="user", id=user_id, username=name, projects={guarded.id: 40}, scopes=frozenset({"api"}))
+        return token_id, Author(actor)
+
+    first_token, first = await a_bot(maker, "first")
+    second_token, last = await a_bot(other, "last")
+    await access_tokens.rotate(db, first, second_token, lambda _: None)
+    # In a circle.
+    await access_tokens.rotate(db, last, first_token, lambda _: None)
+    # A bot that is no member any more was still made by somebody.
+    await db.execute("DELETE FROM members WHERE user_id = $1", first.actor.id)
+    kept = await staging.add(db, last, guarded, await a_publication(db))
+    for who in (maker, other):
+        assert STAGED_IT == await refusal(db, who, guarded, kept.stage_id)
+    assert await refusal(db, second, guarded, kept.stage_id) is None
+
+
 async def test_nothing_is_promoted_but_what_was_looked_at(db: Database, guarded: Project) -> None:
     one, two = await a_person(db, "one"), await a_person(db, "two")
     stage_id = await staging.create(db, one, guarded, "generic")
@@ -469,6 +495,40 @@ async def test_the_janitor_keeps_what_is_staged_and_drops_what_has_expired(
     gone = janitor.Grace(restore=janitor._NOTHING)
     assert ["remove"] == [step.action async for step in janitor.sweep(db, store, gone)]
     assert {one.blob.key for one in publications[1:]} == {one.key async for one in store.list()}
+
+
+async def test_an_expired_stage_holds_no_file_name(db: Database, project: Project) -> None:
+    stage_id = await staging.create(db, OPERATOR, project, "generic")
+    for version in ("1.0", "2.0"):
+        await staging.add(db, OPERATOR, project, await a_publication(db, version), stage_id)
+    await db.execute("UPDATE stages SET expires_at = now() - interval '1 second'")
+    before = await db.fetchval("SELECT number FROM change_head")
+
+    await catalog.publish(db, OPERATOR, project, await a_publication(db, "1.0", b"other"))
+    kept = await staging.add(db, OPERATOR, project, await a_publication(db, "2.0", b"other"))
+
+    assert "created" == kept.outcome
+    assert [kept.stage_id] == [row["id"] for row in await db.fetch("SELECT id FROM stages")]
+    assert ["doomed", "doomed", "stored", "stored"] == await states(db)
+    assert [
+        "package_published", "package_stage_created", "package_stage_expired", "package_file_staged",
+    ] == (await events(db))[3:]  # fmt: skip
+    # Each of the two is one number.
+    assert before + 2 == await db.fetchval("SELECT number FROM change_head")
+    assert not await staging.expire(db, stages.ExpiredStage(stage_id, project.id, project.full_path))
+
+
+async def test_what_is_shown_of_staged_files_is_read_without_their_publications(db: Database, project: Project) -> None:
+    stage_id = await staging.create(db, OPERATOR, project, "generic")
+    for version in ("1.0", "2.0"):
+        more = {"requires_python": ">=3.8", "tags": ("next", "latest"), "manifest": "x" * 100_000}
+        await staging.add(db, OPERATOR, project, await a_publication(db, version, **more), stage_id)
+    shown = await stages.list_files(db, [stage_id])
+    assert [(">=3.8", "next", None)] * 2 == [(one.requires_python, one.tag, one.unique_below) for one in shown]
+    assert len(repr(shown)) < 10_000
+    found = await stages.find_file(db, stage_id, shown[1].file_name, shown[1].sha256)
+    assert shown[1] == found
+    assert await stages.find_file(db, stage_id, shown[1].file_name, shown[0].sha256) is None
 
 
 async def test_a_deleted_project_takes_its_stages_along(db: Database, project: Project) -> None:

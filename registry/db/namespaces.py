@@ -26,11 +26,15 @@ ProjectRow = Project
 GroupRow = Group
 
 
+# What is true above stays true below: a place asks for more, never for less.
+_KEPT = ("package_stages_required", "package_stages_four_eyes")
+
+
 def effective(layers: Mapping[str, Any]) -> dict[str, Any]:
     """Settings in force: the instance's, then each namespace's from the top, then its own.
 
     `lock_<name>` of the instance or of a group keeps everything below from changing `<name>`, the lock included
-    (GitLab: cascading settings).
+    (GitLab: cascading settings). So does a release gate that is on, without a lock.
     """
     instance = dict(layers)
     above = instance.pop("above", [])
@@ -40,6 +44,7 @@ def effective(layers: Mapping[str, Any]) -> dict[str, Any]:
     for layer in [instance, *above, own]:
         settings.update({name: value for name, value in layer.items() if name.removeprefix("lock_") not in locked})
         locked |= {name.removeprefix("lock_") for name, value in layer.items() if name.startswith("lock_") and value}
+        locked |= {name for name in _KEPT if layer.get(name)}
     return settings
 
 

@@ -48,7 +48,7 @@ class ExpiredStage:
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A file of a stage; `publication` is what `staging` made of the publication, `people` are ids of users."""
+    """A file of a stage without its publication, which may have megabytes; `people` are ids of users."""
 
     id: int
     stage_id: UUID
@@ -57,7 +57,9 @@ class StagedFile:
     normalized_name: str
     version: str
     file_name: str
-    publication: Mapping[str, Any]
+    requires_python: str
+    tag: str | None
+    unique_below: int | None
     author_kind: str
     author_name: str
     people: Sequence[int]
@@ -80,7 +82,7 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
-    """What a row of a staged file is made of."""
+    """What a row of a staged file is made of; `publication` is what `staging` made of the publication."""
 
     project_id: int
     package_type: str
@@ -177,6 +179,18 @@ async def list_files(db: Db, stage_ids: Sequence[UUID], name: str | None = None)
     return [StagedFile(**row) for row in await db.fetch(SQL.list_files, stage_ids, name)]
 
 
+async def find_file(db: Db, stage_id: UUID, file_name: str, sha256: str) -> StagedFile | None:
+    """The file of a stage with a file name and a SHA-256."""
+    row = await db.fetchrow(SQL.find_file, stage_id, file_name, sha256)
+    return StagedFile(**row) if row else None
+
+
+async def find_publication(db: Db, file_id: int) -> Mapping[str, Any] | None:
+    """What `staging` made of the publication of a file; None when it is gone."""
+    found: Mapping[str, Any] | None = await db.fetchval(SQL.find_publication, file_id)
+    return found
+
+
 async def list_sealed_files(
     db: Db, project_id: int, package_type: str, *, name: str | None, limit: int, offset: int
 ) -> list[StagedFile]:
@@ -191,9 +205,15 @@ async def count_sealed_files(db: Db, project_id: int, package_type: str, *, name
 
 
 async def find_staged(db: Db, project_id: int, package_type: str, name: str, file_name: str) -> StagedFile | None:
-    """Which file of a stage holds a file name of a normalised name."""
+    """Which file holds a file name of a normalised name, of stages that have not expired."""
     row = await db.fetchrow(SQL.find_staged, project_id, package_type, name, file_name)
     return StagedFile(**row) if row else None
+
+
+async def find_expired(db: Db, project_id: int, package_type: str, name: str, file_name: str) -> ExpiredStage | None:
+    """Which stage whose time is over holds a file name still."""
+    row = await db.fetchrow(SQL.find_expired, project_id, package_type, name, file_name)
+    return ExpiredStage(**row) if row else None
 
 
 async def count_files(db: Db, stage_id: UUID) -> int:
@@ -206,8 +226,14 @@ async def delete_files(tx: Db, stage_id: UUID, file_id: int | None = None) -> li
     return [row["blob_id"] for row in await tx.fetch(SQL.delete_files, stage_id, file_id)]
 
 
+async def take_file(tx: Db, file_id: int) -> Mapping[str, Any]:
+    """Take a file out of its stage, which is locked; answers what `staging` made of its publication."""
+    taken: Mapping[str, Any] = await tx.fetchval(SQL.take_file, file_id)
+    return taken
+
+
 async def list_people(db: Db, actor: Actor) -> list[int]:
-    """Ids of the users behind an actor: itself, and who made or rotated the bot's or deploy token that it is."""
+    """Ids of the users behind an actor: itself, and who made or rotated the token of a bot among them."""
     return [row["user_id"] for row in await db.fetch(SQL.list_people, actor.kind, actor.id)]
 
 

@@ -34,6 +34,9 @@ CREATE TABLE staged_files (
     file_name       text NOT NULL,
     blob_id         bigint NOT NULL REFERENCES blobs,
     publication     jsonb NOT NULL,
+    requires_python text GENERATED ALWAYS AS (publication ->> 'requires_python') STORED,
+    tag             text GENERATED ALWAYS AS (publication -> 'tags' ->> 0) STORED,
+    unique_below    bigint GENERATED ALWAYS AS ((publication ->> 'unique_below')::bigint) STORED,
     author_kind     text NOT NULL,
     author_id       bigint,
     author_name     text NOT NULL,
@@ -44,7 +47,12 @@ CREATE UNIQUE INDEX staged_files_name_key ON staged_files (project_id, package_t
 CREATE UNIQUE INDEX staged_files_blob_key ON staged_files (blob_id);
 CREATE INDEX staged_files_stage ON staged_files (stage_id);
 COMMENT ON COLUMN staged_files.publication IS 'what the format made of the upload, to become rows when it is promoted';
-COMMENT ON COLUMN staged_files.people IS 'users behind the upload: who sent it; who made its bot, rotated the token of that, or made its deploy token';
+COMMENT ON COLUMN staged_files.requires_python IS 'with the two after it: what is asked of many files, without megabytes each';
+COMMENT ON COLUMN staged_files.people IS 'users behind the upload: who sent it; behind bots, who made them or rotated their tokens; who made its deploy token';
+
+-- Who made a bot is known even when it is no member any more.
+CREATE INDEX audit_events_bot ON audit_events ((details ->> 'user_id'))
+    WHERE event_name IN ('project_access_token_created', 'group_access_token_created');
 
 -- Whatever refers to a blob.
 CREATE VIEW blob_references AS

@@ -69,20 +69,33 @@ RETURNING id;
 
 -- name: list_files -> StagedFile
 -- The files of some stages, oldest first; of one normalised name where that is given.
-SELECT f.id, f.stage_id, f.package_type, f.name, f.normalized_name, f.version, f.file_name, f.publication,
-       f.author_kind, f.author_name, f.people, f.created_at, b.id AS blob_id, b.key, b.size, b.sha256, b.md5, b.sha1,
-       b.sha512, b.blake2b_256
+SELECT f.id, f.stage_id, f.package_type, f.name, f.normalized_name, f.version, f.file_name,
+       f.requires_python, f.tag, f.unique_below, f.author_kind, f.author_name, f.people, f.created_at, b.id AS blob_id,
+       b.key, b.size, b.sha256, b.md5, b.sha1, b.sha512, b.blake2b_256
   FROM staged_files AS f
   JOIN blobs AS b ON b.id = f.blob_id
  WHERE f.stage_id = ANY($1::uuid[]) AND (f.normalized_name = $2 OR $2 IS NULL)
  ORDER BY f.id;
 
+-- name: find_file -> StagedFile
+-- The file of a stage with a file name and a SHA-256.
+SELECT f.id, f.stage_id, f.package_type, f.name, f.normalized_name, f.version, f.file_name,
+       f.requires_python, f.tag, f.unique_below, f.author_kind, f.author_name, f.people, f.created_at, b.id AS blob_id,
+       b.key, b.size, b.sha256, b.md5, b.sha1, b.sha512, b.blake2b_256
+  FROM staged_files AS f
+  JOIN blobs AS b ON b.id = f.blob_id
+ WHERE f.stage_id = $1 AND f.file_name = $2 AND b.sha256 = $3;
+
+-- name: find_publication
+-- What a staged file will be published as.
+SELECT publication FROM staged_files WHERE id = $1;
+
 -- name: list_sealed_files -> StagedFile
 -- The files of all sealed open stages of a project of one package type, newest first; of one normalised name where that
 -- is given.
-SELECT f.id, f.stage_id, f.package_type, f.name, f.normalized_name, f.version, f.file_name, f.publication,
-       f.author_kind, f.author_name, f.people, f.created_at, b.id AS blob_id, b.key, b.size, b.sha256, b.md5, b.sha1,
-       b.sha512, b.blake2b_256
+SELECT f.id, f.stage_id, f.package_type, f.name, f.normalized_name, f.version, f.file_name,
+       f.requires_python, f.tag, f.unique_below, f.author_kind, f.author_name, f.people, f.created_at, b.id AS blob_id,
+       b.key, b.size, b.sha256, b.md5, b.sha1, b.sha512, b.blake2b_256
   FROM staged_files AS f
   JOIN stages AS s ON s.id = f.stage_id
   JOIN blobs AS b ON b.id = f.blob_id
@@ -100,13 +113,24 @@ SELECT count(*)
    AND s.sealed AND s.expires_at > now();
 
 -- name: find_staged -> StagedFile
--- The file of a stage that holds a file name, of whichever stage.
-SELECT f.id, f.stage_id, f.package_type, f.name, f.normalized_name, f.version, f.file_name, f.publication,
-       f.author_kind, f.author_name, f.people, f.created_at, b.id AS blob_id, b.key, b.size, b.sha256, b.md5, b.sha1,
-       b.sha512, b.blake2b_256
+-- The file that holds a file name, of whichever stage that has not expired.
+SELECT f.id, f.stage_id, f.package_type, f.name, f.normalized_name, f.version, f.file_name,
+       f.requires_python, f.tag, f.unique_below, f.author_kind, f.author_name, f.people, f.created_at, b.id AS blob_id,
+       b.key, b.size, b.sha256, b.md5, b.sha1, b.sha512, b.blake2b_256
   FROM staged_files AS f
+  JOIN stages AS s ON s.id = f.stage_id
   JOIN blobs AS b ON b.id = f.blob_id
- WHERE f.project_id = $1 AND f.package_type = $2 AND f.normalized_name = $3 AND f.file_name = $4;
+ WHERE f.project_id = $1 AND f.package_type = $2 AND f.normalized_name = $3 AND f.file_name = $4
+   AND s.expires_at > now();
+
+-- name: find_expired -> ExpiredStage
+-- The stage that held a file name until its time was over.
+SELECT s.id, s.project_id, p.full_path
+  FROM staged_files AS f
+  JOIN stages AS s ON s.id = f.stage_id
+  JOIN projects AS p ON p.id = s.project_id
+ WHERE f.project_id = $1 AND f.package_type = $2 AND f.normalized_name = $3 AND f.file_name = $4
+   AND s.expires_at <= now();
 
 -- name: count_files
 -- How many files a stage has.
@@ -116,24 +140,38 @@ SELECT count(*) FROM staged_files WHERE stage_id = $1;
 -- Take files out of a stage, all of them or one; answers their blobs.
 DELETE FROM staged_files WHERE stage_id = $1 AND (id = $2 OR $2 IS NULL) RETURNING blob_id;
 
+-- name: take_file
+-- Take a file out of its stage; answers what it will be published as.
+DELETE FROM staged_files WHERE id = $1 RETURNING publication;
+
 -- name: list_people
--- The users behind an actor: a user; where it is a bot, who made it, and who rotated its token and so was shown it; who
--- made a deploy token.
-SELECT u.id AS user_id FROM users AS u WHERE $1 = 'user' AND u.id = $2
- UNION
-SELECT m.created_by_id
-  FROM members AS m
-  JOIN users AS u ON u.id = m.user_id AND u.kind <> 'human'
- WHERE $1 = 'user' AND m.user_id = $2 AND m.created_by_id IS NOT NULL
- UNION
-SELECT e.author_id
-  FROM audit_events AS e
-  JOIN users AS u ON u.id = e.entity_id AND u.kind <> 'human'
- WHERE $1 = 'user' AND e.entity_type = 'User' AND e.entity_id = $2 AND e.author_kind = 'user'
-   AND e.event_name = 'personal_access_token_rotated' AND e.author_id IS NOT NULL
- UNION
-SELECT d.creator_id FROM deploy_tokens AS d WHERE $1 = 'deploy_token' AND d.id = $2 AND d.creator_id IS NOT NULL
- ORDER BY user_id;
+-- The users behind an actor: a user; who made a deploy token; behind every bot among them who made it or its membership,
+-- and who rotated its token and so was shown it, which may be bots again.
+WITH RECURSIVE behind (user_id) AS (
+    SELECT u.id FROM users AS u WHERE $1 = 'user' AND u.id = $2
+     UNION
+    SELECT d.creator_id FROM deploy_tokens AS d WHERE $1 = 'deploy_token' AND d.id = $2 AND d.creator_id IS NOT NULL
+     UNION
+    SELECT next.user_id
+      FROM behind AS b
+      LEFT JOIN users AS u ON u.id = b.user_id
+     CROSS JOIN LATERAL (
+        SELECT m.created_by_id AS user_id FROM members AS m WHERE m.user_id = b.user_id
+         UNION ALL
+        SELECT e.author_id
+          FROM audit_events AS e
+         WHERE e.event_name IN ('project_access_token_created', 'group_access_token_created')
+           AND e.details ->> 'user_id' = b.user_id::text AND e.author_kind = 'user'
+         UNION ALL
+        SELECT e.author_id
+          FROM audit_events AS e
+         WHERE e.entity_type = 'User' AND e.entity_id = b.user_id AND e.author_kind = 'user'
+           AND e.event_name = 'personal_access_token_rotated'
+     ) AS next
+     -- No row is a bot that was deleted.
+     WHERE u.kind IS DISTINCT FROM 'human' AND next.user_id IS NOT NULL
+)
+SELECT user_id FROM behind ORDER BY user_id;
 
 -- name: is_human
 -- Whether a user is a person.

@@ -112,3 +112,21 @@ async def test_each_project_decides_how_strictly_uploads_are_checked(people: Peo
 
     assert [400, 201] == [await upload(project, b"no archive at all") for project in (strict, basic)]
     assert 201 == await upload(strict, an_sdist())
+
+
+@pytest.mark.parametrize("name", ["package_stages_required", "package_stages_four_eyes"])
+async def test_a_release_gate_that_is_on_above_is_on_below(
+    people: People, group: Group, project: Project, name: str
+) -> None:
+    places = ("/application/settings", f"/groups/{group.id}", f"/projects/{project.id}")
+
+    async def seen(*values: bool | None) -> list[bool]:
+        """In force at each place, when these are set."""
+        for path, value in zip(places, values, strict=True):
+            await call(people.root, "PUT", path, json={name: value})
+        return [(await call(people.root, "GET", path))[1][name] for path in places]
+
+    assert [False, False, True] == await seen(None, False, True)
+    assert [False, True, True] == await seen(None, True, False)
+    assert [True, True, True] == await seen(True, False, None)
+    assert [False, False, False] == await seen(False, None, False)

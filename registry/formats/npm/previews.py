@@ -86,7 +86,7 @@ async def _load(context: Context, stage: Stage, name: Name, *, abbreviated: bool
         released = await packages.list_versions(db, "npm", name.text, projects, abbreviated=abbreviated)
         if not files_ and not released:
             return None
-        staged = [(file, staging.publication_of(file)) for file in files_]
+        staged = [(file, await staging.publication_of(db, file)) for file in files_]
         rows = await packages.list_tags(db, "npm", name.text, projects)
         tags = {row.name: row.version for row in rows} | {tag: one.version for _, one in staged for tag in one.tags}
         ids = {row.version: row.id for row in released}

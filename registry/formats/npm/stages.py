@@ -106,12 +106,11 @@ async def _asked_file(context: Context) -> StagedFile:
 
 def _item(file: StagedFile) -> dict[str, object]:
     """A staged version with the fields that npm prints."""
-    tags = staging.publication_of(file).tags
     return {
         "id": str(file.stage_id),
         "packageName": file.name,
         "version": file.version,
-        "tag": tags[0] if tags else "latest",
+        "tag": file.tag or "latest",
         "createdAt": iso(file.created_at),
         "actor": file.author_name,
         "actorType": file.author_kind,

@@ -24,7 +24,6 @@ from registry.sections import Sections
 from registry.server import responses
 from registry.server.context import Context
 from registry.server.stages import asked_stage, until
-from registry.staging import publication_of
 from registry.upstream import PUBLIC, forwards
 
 # What may be put into a Location: a valid name (PEP 508); the public index has no others.
@@ -166,7 +165,7 @@ def _staged_file(base: str, file: StagedFile) -> SimpleFile:
         sha256=file.sha256,
         size=file.size,
         upload_time=file.created_at,
-        requires_python=publication_of(file).requires_python,
+        requires_python=file.requires_python,
     )
 
 

@@ -46,8 +46,9 @@ FORMAT = Format(
     title="PyPI",
     path_parameters=schemas.PATHS,
     routes=(
+        # 409 is what PEP 752 has for a reserved name, and nothing else: skipping clients take it for done.
         Route("POST", "", upload.upload, Ability.CREATE_PACKAGE,
-              body=schemas.UPLOAD, answers={201: schemas.UPLOADED, 410: None, 507: None}),
+              body=schemas.UPLOAD, answers={201: schemas.UPLOADED, 409: None, 410: None, 507: None}),
         Route("GET", "/simple", pages.index, Ability.READ_PACKAGE, READABLE,
               parameters=(schemas.FORMAT,), headers=CONDITIONS, answers={200: schemas.INDEX, 304: None, 406: None}),
         Route("GET", "/simple/{name}", pages.project, Ability.READ_PACKAGE, READABLE,
@@ -79,7 +80,7 @@ FORMAT = Format(
               READABLE, parameters=(schemas.SHA256,), headers=CONDITIONS,
               answers={200: schemas.PROVENANCE, 304: None, 406: None}),
         Route("POST", _STAGE, stages.receive, Ability.CREATE_PACKAGE,
-              body=schemas.UPLOAD, answers={201: schemas.UPLOADED, 409: None, 507: None}),
+              body=schemas.UPLOAD, answers={201: schemas.UPLOADED, 409: None, 410: None, 507: None}),
         # Whoever may read the project and knows the id: it opens no project to anybody.
         Route("GET", f"{_STAGE}/simple", pages.preview_index, Ability.READ_PACKAGE,
               parameters=(schemas.FORMAT,), headers=CONDITIONS, answers={200: schemas.INDEX, 304: None, 406: None}),

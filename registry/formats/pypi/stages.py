@@ -26,8 +26,8 @@ async def receive(context: Context) -> web.StreamResponse:
 async def download(context: Context) -> web.StreamResponse:
     """Download a file of a preview: of the stage, or else of the project."""
     stage = await asked_stage(context, "pypi")
-    wanted = (context.params["sha256"].lower(), context.params["file_name"])
-    for file in await stages.list_files(context.services.db, [stage.id]):
-        if (file.sha256, file.file_name) == wanted:
-            return until(stage, await files.send(context, staged_row(context, file)))
-    return await downloads.download(context)
+    sha256, file_name = context.params["sha256"].lower(), context.params["file_name"]
+    file = await stages.find_file(context.services.db, stage.id, file_name, sha256)
+    if file is None:
+        return await downloads.download(context)
+    return until(stage, await files.send(context, staged_row(context, file)))

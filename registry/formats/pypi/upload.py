@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
-from registry import catalog
+from registry import catalog, staging
 from registry.access import Ability
 from registry.errors import Forbidden, Invalid
 from registry.formats.pypi import metadata, publication, validation
@@ -69,8 +69,8 @@ async def receive(context: Context, keep: Keep) -> web.StreamResponse:
         attested = await _attested(context, declared, blob)
         try:
             is_new = await keep(context, _publication(declared, inspection, blob, attested))
-        except catalog.Staged as error:
-            # Not 409, which poetry --skip-existing takes for done.
+        except (catalog.Staged, staging.Closed) as error:
+            # Not 409, which twine, poetry and pdm with --skip-existing take for done.
             raise Forbidden(error.text) from error
         if is_new:
             incoming.keep()

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from registry import staging
 from registry.model import Project
 from tests.formats.pypi.pages import V1_JSON, base, links, put, set_settings, sha256
 from tests.people import People, Person
-from tests.staging import open_stage, stage_file
+from tests.staging import ask, open_stage, stage_file
 
 STAGED = "is in a stage: promote or drop that first"
 
@@ -123,3 +124,17 @@ async def test_an_upload_is_checked_like_any_other_and_leaves_nothing_when_refus
     assert 404 == (await stage_file(developer, project, wrong, "3.0"))[0]
     rows = await people.services.db.fetch("SELECT state FROM blobs WHERE state <> 'doomed'")
     assert ["stored", "stored"] == [row["state"] for row in rows]
+
+
+async def test_an_upload_to_a_stage_that_takes_none_is_not_taken_for_done(
+    project: Project, developer: Person, stage: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """twine 6.1, poetry 2 and pdm with --skip-existing pass over any 409."""
+    await stage_file(developer, project, stage, "1.0")
+    with monkeypatch.context() as limits:
+        limits.setattr(staging, "MAX_FILES", 1)
+        status, told = await stage_file(developer, project, stage, "2.0")
+        assert (403, True) == (status, "The stage has 1 files: promote it first" in told)
+    assert 200 == (await ask(developer, "POST", project, f"/{stage['id']}/promote"))[0]
+    status, told = await stage_file(developer, project, stage, "2.0")
+    assert (403, True) == (status, "The stage is promoted" in told)
