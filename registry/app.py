@@ -92,6 +92,7 @@ async def open_services(
             usage=usage,
             redirects=redirects(settings, store),
             normalize=normalize,
+            same_version=same_version,
             siblings=siblings,
         )
 
@@ -99,6 +100,11 @@ async def open_services(
 def normalize(package_type: str, name: str) -> str:
     """A name, or a pattern of names, as the format of this type compares names."""
     return next(one.normalize(name) for one in FORMATS if one.package_type == package_type)
+
+
+def same_version(package_type: str, one: str, other: str) -> bool:
+    """Whether two texts are one version to the format of this type."""
+    return next(each.same_version(one, other) for each in FORMATS if each.package_type == package_type)
 
 
 def redirects(settings: Settings, store: BlobStore) -> bool:

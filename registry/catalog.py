@@ -6,6 +6,7 @@ Lock order everywhere: the rows of the names, packages by id, the row of the ind
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,11 +20,14 @@ from registry.db import blobs, changes, namespaces, packages, stages
 from registry.db.changes import Change
 from registry.db.connection import Database, Db
 from registry.db.instance import Author, audit
-from registry.db.packages import UnsignedVersion
+from registry.db.packages import NewPackage, ReleaseFile, UnsignedVersion
 from registry.db.stages import StagedFile
 from registry.errors import Conflict, FileNotFound, Forbidden, NotFound, RegistryError, TooBusy, Unavailable
 from registry.model import Blob, NameStatus, Project
 from registry.signing import SigningKey
+
+# Whether two texts are one version, as a format compares them.
+SameVersion = Callable[[str, str], bool]
 
 # Versions signed in one transaction.
 _BATCH = 200
@@ -97,8 +101,15 @@ class _RacedError(Exception):
     """Somebody else took the file name between the look and the insert: look again."""
 
 
-async def publish(db: Database, author: Author, project: Project, publication: Publication) -> Published:
-    """Make a stored blob visible as a file of a version.
+async def publish(
+    db: Database,
+    author: Author,
+    project: Project,
+    publication: Publication,
+    *,
+    same_version: SameVersion = operator.eq,
+) -> Published:
+    """Make a stored blob visible as a file of a version; yanked when the release is, in whatever spelling.
 
     Raises Conflict when the file name (or, with `one_file`, the version) is taken by something else, Forbidden when
     the name accepts no files or none from this author, Reserved when it belongs to another group, Unavailable when the
@@ -106,7 +117,7 @@ async def publish(db: Database, author: Author, project: Project, publication: P
     """
     for _ in range(3):
         try:
-            published = await _publish(db, author, project, publication)
+            published = await _publish(db, author, project, publication, same_version)
         except _RacedError:
             continue
         except asyncpg.ForeignKeyViolationError as error:
@@ -119,7 +130,9 @@ async def publish(db: Database, author: Author, project: Project, publication: P
     raise TooBusy("the same file is being published and deleted at once, try again")
 
 
-async def _publish(db: Database, author: Author, project: Project, publication: Publication) -> Published:
+async def _publish(
+    db: Database, author: Author, project: Project, publication: Publication, same_version: SameVersion
+) -> Published:
     package_id: int | None = None
     try:
         async with _change(db, "publish") as tx:
@@ -130,7 +143,7 @@ async def _publish(db: Database, author: Author, project: Project, publication: 
                 return taken
             if project.settings.get("package_stages_required"):
                 raise Forbidden("403 Forbidden - this project publishes through stages only")
-            inserted = await _insert(tx, author, project, publication)
+            inserted = await _insert(tx, author, project, publication, same_version)
             await _moved(tx, project, name, index=inserted.new_name, listed=inserted.new_version)
             package_id = inserted.package_id
     except Unavailable:
@@ -148,6 +161,8 @@ async def release(
     project: Project,
     files: Sequence[StagedFile],
     publication_of: Callable[[StagedFile], Awaitable[Publication]],
+    *,
+    same_version: SameVersion = operator.eq,
 ) -> list[int]:
     """Make staged files visible, in the transaction of the caller, of which this is the end.
 
@@ -166,7 +181,7 @@ async def release(
         if await _find_taken(tx, project, publication) is not None:
             raise Conflict(f"{publication.file_name} already exists: it has already been taken")
         try:
-            done.append(await _insert(tx, author, project, publication, stored=True))
+            done.append(await _insert(tx, author, project, publication, same_version, stored=True))
         except _RacedError as error:
             # Not as long as every writer locks the name first.
             raise TooBusy("the same file is being published, try again") from error
@@ -223,7 +238,13 @@ async def _check_rules(tx: Db, project: Project, publication: Publication) -> st
 
 
 async def _insert(
-    tx: Db, author: Author, project: Project, publication: Publication, *, stored: bool = False
+    tx: Db,
+    author: Author,
+    project: Project,
+    publication: Publication,
+    same_version: SameVersion,
+    *,
+    stored: bool = False,
 ) -> _Inserted:
     """Write the rows of a file, whose blob is `stored` already or becomes so."""
     kind, name = publication.package_type, publication.normalized_name
@@ -234,7 +255,7 @@ async def _insert(
     await packages.move_serial(tx, project.id, kind, name)
     if await stages.find_staged(tx, project.id, kind, name, publication.file_name) is not None:
         raise Staged(f"{publication.file_name} is in a stage: promote or drop that first")
-    package = packages.NewPackage(
+    package = NewPackage(
         project_id=project.id,
         package_type=kind,
         name=publication.name,
@@ -264,7 +285,10 @@ async def _insert(
         provenance=publication.provenance,
         facts=publication.facts,
     )
-    if await packages.insert_file(tx, package, package_id, file) is None:
+    of_release = [package_id]
+    if not publication.one_file:
+        of_release += await _others_of_release(tx, package, package_id, same_version)
+    if await packages.insert_file(tx, package, package_id, file, of_release) is None:
         raise _RacedError
     if publication.deprecated:
         await packages.set_deprecated(tx, project.id, kind, name, {publication.version: publication.deprecated})
@@ -283,6 +307,12 @@ async def _insert(
         sha256=publication.blob.digests.sha256,
     )
     return _Inserted(package_id, is_new, created)
+
+
+async def _others_of_release(tx: Db, package: NewPackage, package_id: int, same_version: SameVersion) -> list[int]:
+    """The other packages of a release whose name or version is spelled in several ways; none where none is yanked."""
+    beside = await packages.list_beside_yanks(tx, package.project_id, package.package_type, package.normalized_name)
+    return [one.id for one in beside if one.id != package_id and same_version(one.version, package.version)]
 
 
 async def _check_unique(tx: Db, project: Project, publication: Publication, root_id: int) -> None:
@@ -522,20 +552,27 @@ async def yank(
     project: Project,
     package_type: str,
     name: str,
-    file_names: Sequence[str],
+    is_chosen: Callable[[ReleaseFile], bool],
     *,
     yanked: bool,
     reason: str | None = None,
 ) -> None:
     """Yank files of a normalised name (PEP 592), or take it back. As protected as a publish: installs depend on it.
 
-    Unknown files are skipped. Raises Forbidden when the name is protected.
+    Raises Forbidden when the name is protected, NotFound when it has no files, FileNotFound when none is chosen.
     """
     async with db.transaction() as tx:
         await protection.check(tx, author.actor, project, "push", [(package_type, name)])
+        # A file that joins the release waits for this lock, and then finds the others yanked.
         await packages.find_name_status(tx, project.id, package_type, name)
+        files = await packages.list_release_files(tx, package_type, name, [project.id])
+        if not files:
+            raise NotFound("404 Package Not Found")
+        chosen = [file.file_name for file in files if is_chosen(file)]
+        if not chosen:
+            raise FileNotFound("404 Package Not Found")
         changed = await packages.set_yanked(
-            tx, project.id, package_type, name, file_names, yanked=yanked, reason=reason if yanked else None
+            tx, project.id, package_type, name, chosen, yanked=yanked, reason=reason if yanked else None
         )
         if not changed:
             return

@@ -38,12 +38,13 @@ class Refusal:
 class Serials:
     """Where a name is, among the projects asked: (project id, serial) pairs, and whether any version exists.
 
-    `statuses` holds project id, status and reason (PEP 792) of the projects that have versions; nothing when the name
-    is active, without a word about it, in all of them.
+    `listed` are the projects that have files of it to install. `statuses` holds project id, status and reason (PEP 792)
+    of the projects that have versions; nothing when the name is active, without a word about it, in all of them.
     """
 
     pairs: tuple[tuple[int, int], ...]
     exists: bool
+    listed: tuple[int, ...] = ()
     statuses: tuple[tuple[int, NameStatus, str | None], ...] = ()
 
     @property
@@ -166,10 +167,20 @@ class Lookups:
             known[projects] = found
         return found
 
-    async def file(self, key: FileKey, find: Callable[[], Awaitable[FileRow | None]]) -> FileRow | None:
-        """A file that was asked for: as known from before when its name has not moved since, else by `find`."""
+    async def file(
+        self,
+        key: FileKey,
+        find: Callable[[], Awaitable[FileRow | None]],
+        *,
+        is_best: Callable[[FileRow], bool] = lambda _: True,
+    ) -> FileRow | None:
+        """A file that was asked for: as known from before when its name has not moved since, else by `find`.
+
+        `is_best`: no other row could be preferred to this one. Where one can, it may be of another project or name,
+        whose serial is not looked at here.
+        """
         known = self._files.get(key)
-        if known is not None:
+        if known is not None and is_best(known):
             serials = await self.serials(key[0], known.normalized_name, (known.project_id,))
             if serials.pairs == ((known.project_id, known.serial),):
                 return known
@@ -353,7 +364,8 @@ class Lookups:
         statuses = tuple((row.project_id, row.status, row.status_reason) for row in rows if row.exists)
         plain = all(status == "active" and not reason for _, status, reason in statuses)
         pairs = tuple((row.project_id, row.serial) for row in rows)
-        return Serials(pairs, any(row.exists for row in rows), () if plain else statuses)
+        listed = tuple(row.project_id for row in rows if row.listed)
+        return Serials(pairs, any(row.exists for row in rows), listed, () if plain else statuses)
 
 
 def _people_weight(people: tuple[tuple[str, int], ...]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from registry.changes import Changes
@@ -26,9 +27,10 @@ _FOLLOWERS = 100
 class Services:
     """The running parts. `redirects` says whether downloads may go to presigned URLs of the store.
 
-    `normalize` knows how each format compares names. `draining` is set once the server was told to stop, `outgrown`
-    while the schema of the database is too new for this release. `siblings` are the other workers on this port, if
-    there are any. `followers` bounds those who wait here for the next change.
+    `normalize` and `same_version` know how each format, named first, compares names and versions. `draining` is set
+    once the server was told to stop, `outgrown` while the schema of the database is too new for this release.
+    `siblings` are the other workers on this port, if there are any. `followers` bounds those who wait here for the next
+    change.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class Services:
     usage: Usage
     redirects: bool
     normalize: Normalize
+    same_version: Callable[[str, str, str], bool]
     siblings: Siblings | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     outgrown: asyncio.Event = field(default_factory=asyncio.Event)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -82,13 +83,20 @@ async def add(
 
 
 async def promote(
-    db: Database, author: Author, project: Project, stage_id: UUID, *, file_ids: Collection[int] | None = None
+    db: Database,
+    author: Author,
+    project: Project,
+    stage_id: UUID,
+    *,
+    file_ids: Collection[int] | None = None,
+    same_version: Callable[[str, str, str], bool] = lambda _, one, other: one == other,
 ) -> Stage:
     """Make all files of a stage visible at once; again is a success that changes nothing.
 
     Every rule of names is asked again, of whoever promotes; contents and signatures are not looked at again. `file_ids`
-    are the files that whoever promotes has looked at. Raises what `catalog.publish` does, Forbidden when the project
-    wants a second pair of eyes and these are not, NotFound, Closed when the stage is empty or has other files.
+    are the files that whoever promotes has looked at. `same_version` tells of a package type and two texts whether they
+    are one version. Raises what `catalog.publish` does, Forbidden when the project wants a second pair of eyes and
+    these are not, NotFound, Closed when the stage is empty or has other files.
     """
     async with _change(db, "promote") as tx:
         stage = await _locked(tx, project, stage_id)
@@ -109,7 +117,8 @@ async def promote(
         async def take(file: StagedFile) -> Publication:
             return _publication(file, await stages.take_file(tx, file.id))
 
-        ids = await catalog.release(tx, author, project, files, take)
+        same = functools.partial(same_version, stage.package_type)
+        ids = await catalog.release(tx, author, project, files, take, same_version=same)
         became = {package_id: (file.name, file.version) for package_id, file in zip(ids, files, strict=True)}
         released = [{"id": key, "name": name, "version": version} for key, (name, version) in became.items()]
         await stages.finish_stage(tx, stage.id, released)

@@ -9,7 +9,8 @@ from registry import catalog
 from registry.db import packages
 from registry.db.connection import Database
 from registry.db.instance import Author
-from registry.errors import FileNotFound, InvalidField, NotFound
+from registry.db.packages import ReleaseFile
+from registry.errors import InvalidField, NotFound
 from registry.model import NameStatus, Project
 
 STATUSES: tuple[NameStatus, ...] = get_args(NameStatus)
@@ -18,12 +19,17 @@ LONGEST_REASON = 1000
 _ABSENT = "404 Package Not Found"
 
 
-async def find(db: Database, project: Project, package_type: str, name: str) -> dict[str, Any]:
-    """Name, status and files of a normalised name, as API and commands show them. Raises NotFound."""
+async def find(db: Database, project: Project, package_type: str, name: str, *, manages: bool = True) -> dict[str, Any]:
+    """Name, status and files of a normalised name, as API and commands show them. Raises NotFound.
+
+    Who does not manage the project is told of no name that has no version, as those that are only staged or all deleted
+    have none, and of no file of a quarantined one.
+    """
     rows = await packages.list_serials(db, package_type, name, [project.id])
-    if not rows:
+    if not rows or not (rows[0].exists or manages):
         raise NotFound(_ABSENT)
-    files = await packages.list_release_files(db, package_type, name, [project.id])
+    offers = manages or rows[0].status != "quarantined"
+    files = await packages.list_release_files(db, package_type, name, [project.id]) if offers else []
     return {
         "name": name,
         "status": rows[0].status,
@@ -72,17 +78,11 @@ async def yank(
     Raises NotFound, FileNotFound, Forbidden, InvalidField for an unfit reason.
     """
     sentence = _sentence(reason)
-    files = await packages.list_release_files(db, package_type, name, [project.id])
-    if not files:
-        raise NotFound(_ABSENT)
-    chosen = [
-        file.file_name
-        for file in files
-        if (is_version is None or is_version(file.version)) and file_name in {None, file.file_name}
-    ]
-    if not chosen:
-        raise FileNotFound(_ABSENT)
-    await catalog.yank(db, author, project, package_type, name, chosen, yanked=yanked, reason=sentence)
+
+    def is_chosen(file: ReleaseFile) -> bool:
+        return (is_version is None or is_version(file.version)) and file_name in {None, file.file_name}
+
+    await catalog.yank(db, author, project, package_type, name, is_chosen, yanked=yanked, reason=sentence)
 
 
 def _sentence(reason: str | None) -> str | None:

@@ -83,9 +83,11 @@ async def show(context: Context) -> web.Response:
 
 async def promote(context: Context) -> web.Response:
     """Promote a stage: all its files become visible at once."""
-    asked, db = stage_id(context), context.services.db
+    asked, services = stage_id(context), context.services
     file_ids = (await given(context)).get("file_ids")
-    stage = await staging.promote(db, context.author, context.project, asked, file_ids=file_ids)
+    stage = await staging.promote(
+        services.db, context.author, context.project, asked, file_ids=file_ids, same_version=services.same_version
+    )
     return responses.json(_entity(context, stage, []))
 
 

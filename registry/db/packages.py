@@ -19,13 +19,17 @@ SQL = Queries("packages")
 
 @dataclass(frozen=True, slots=True)
 class SerialRow:
-    """The serial and status of a name in a project; `exists` is False when every version was deleted."""
+    """The serial and status of a name in a project.
+
+    `exists` is False when every version was deleted or none is released yet, `listed` when there is nothing to install.
+    """
 
     project_id: int
     serial: int
     status: NameStatus
     status_reason: str | None
     exists: bool
+    listed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,8 +385,19 @@ async def put_package(tx: Db, package: NewPackage, *, may_exist: bool) -> tuple[
     return (row["id"], row["created"]) if row else None
 
 
-async def insert_file(tx: Db, package: NewPackage, package_id: int, file: NewFile) -> int | None:
-    """Insert a file: its id, or None when the file name is taken within the name."""
+async def list_beside_yanks(db: Db, project_id: int, package_type: str, name: str) -> list[VersionNumber]:
+    """The versions of a normalised name of which any file is yanked; none of other names."""
+    rows = await db.fetch(SQL.list_beside_yanks, project_id, package_type, name)
+    return [VersionNumber(**row) for row in rows]
+
+
+async def insert_file(
+    tx: Db, package: NewPackage, package_id: int, file: NewFile, release: Sequence[int]
+) -> int | None:
+    """Insert a file: its id, or None when the file name is taken within the name.
+
+    It is yanked when all files of `release` are: the ids of the packages of the same version, itself among them.
+    """
     file_id: int | None = await tx.fetchval(
         SQL.insert_file,
         package_id,
@@ -396,6 +411,7 @@ async def insert_file(tx: Db, package: NewPackage, package_id: int, file: NewFil
         file.core_metadata_sha256,
         file.provenance,
         file.facts,
+        release,
     )
     return file_id
 

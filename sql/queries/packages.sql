@@ -5,14 +5,21 @@ SELECT n.project_id, n.serial, n.status, n.status_reason,
                  FROM packages AS p
                 WHERE p.project_id = n.project_id
                   AND p.package_type = n.package_type
-                  AND p.normalized_name = n.normalized_name) AS exists
+                  AND p.normalized_name = n.normalized_name) AS exists,
+       EXISTS (SELECT 1
+                 FROM package_files AS f
+                 JOIN packages AS p ON p.id = f.package_id
+                WHERE f.project_id = n.project_id
+                  AND f.package_type = n.package_type
+                  AND f.normalized_name = n.normalized_name
+                  AND p.status IN ('default', 'hidden', 'deprecated')) AS listed
   FROM package_names AS n
  WHERE n.package_type = $1 AND n.normalized_name = $2 AND n.project_id = ANY($3::bigint[])
  ORDER BY n.project_id;
 
 -- name: list_index_serials -> SerialRow
 -- The serials of the indexes of some projects: they move when a name appears or disappears. The index is the name ''.
-SELECT project_id, serial, status, status_reason, true AS exists
+SELECT project_id, serial, status, status_reason, true AS exists, true AS listed
   FROM package_names
  WHERE package_type = $1 AND normalized_name = '' AND project_id = ANY($2::bigint[])
  ORDER BY project_id;
@@ -184,15 +191,25 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (project_id, package_type, name, version) DO NOTHING
 RETURNING id, true AS created;
 
+-- name: list_beside_yanks -> VersionNumber
+-- All versions of a name of which any file is yanked; none of other names.
+SELECT p.id, p.normalized_name AS name, p.version
+  FROM packages AS p
+ WHERE p.project_id = $1 AND p.package_type = $2 AND p.normalized_name = $3
+   AND EXISTS (SELECT 1
+                 FROM package_files AS f
+                WHERE f.project_id = $1 AND f.package_type = $2 AND f.normalized_name = $3 AND f.yanked)
+ ORDER BY p.id;
+
 -- name: insert_file
--- A new file of a package; no row when the file name is taken. Where all others are yanked, so is this one: the release
--- is.
+-- A new file of a package; no row when the file name is taken. Where all others of its release, which are those of the
+-- packages $12, are yanked, so is this one: the release is.
 INSERT INTO package_files (package_id, project_id, package_type, normalized_name, file_name, blob_id, requires_python,
                            core_metadata, core_metadata_sha256, provenance, facts, yanked, yanked_reason)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce(bool_and(f.yanked), false),
        CASE WHEN bool_and(f.yanked) THEN max(f.yanked_reason) END
   FROM package_files AS f
- WHERE f.package_id = $1
+ WHERE f.package_id = ANY($12::bigint[])
 ON CONFLICT (project_id, package_type, normalized_name, file_name) DO NOTHING
 RETURNING id;
 

@@ -50,7 +50,7 @@ def inspect(file: BinaryIO, *, text: str, file_name: str, sha256: str, trust: Tr
         statement = attestations.statement(bundle)
         _check(statement, file_name, sha256)
         signer = attestations.signer(bundle, trust)
-        by = publisher(signer)
+        by = publisher(signer, proven=trust["root"] is not None)
         # Made anew from what was checked: further log entries and members were not.
         checked = Attestation.from_bundle(bundle).model_dump(mode="json")
         bundles.setdefault(orjson.dumps(by), {"publisher": by, "attestations": []})["attestations"].append(checked)
@@ -61,13 +61,14 @@ def inspect(file: BinaryIO, *, text: str, file_name: str, sha256: str, trust: Tr
     return {"provenance": orjson.dumps(provenance).decode(), "attestations": kept}
 
 
-def publisher(signer: Signer) -> dict[str, object]:
-    """Who PEP 740's provenance object names as the publisher.
+def publisher(signer: Signer, *, proven: bool) -> dict[str, object]:
+    """Who PEP 740's provenance object names as the publisher, once the certificate was `proven` by a trust root.
 
-    The kinds `GitHub`, `GitLab` and `Google` are those of the public index; a signer of another issuer is of the kind
-    `Sigstore`, and one who was not verified is `unverified`, without any claim.
+    The kinds `GitHub`, `GitLab` and `Google` are those of the public index, and of its readers; a signer of another
+    issuer is of the kind `Sigstore`, and one of whom nothing is proven is `unverified`, without any claim. Whether the
+    signer is an expected one is another matter: that is what `verified` says.
     """
-    if not signer["verified"]:
+    if not proven:
         return {"kind": "unverified"}
     issuer, claims = signer["issuer"], signer["claims"]
     if issuer == _GITHUB[0] and (named := _named(_GITHUB[1], claims, "/.github/workflows/")):

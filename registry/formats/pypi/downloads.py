@@ -9,8 +9,8 @@ from aiohttp import web
 from registry.db import packages
 from registry.db.packages import FileRow
 from registry.documents import Page
-from registry.errors import FileNotFound, Forbidden
-from registry.formats.pypi.status import QUARANTINED
+from registry.errors import FileNotFound
+from registry.formats.pypi.status import QUARANTINED, Status, check_offered
 from registry.server import files, responses
 from registry.server.context import Context
 
@@ -27,11 +27,13 @@ async def download(context: Context) -> web.StreamResponse:
     """
     file_name = context.params["file_name"]
     if file_name.endswith(_CORE_METADATA):
-        return await _core_metadata(context, await _find(context, file_name.removesuffix(_CORE_METADATA)))
+        file = await _find(context, file_name.removesuffix(_CORE_METADATA), described=True)
+        return await _core_metadata(context, file)
     return await files.send(context, await _find(context, file_name))
 
 
-async def _find(context: Context, file_name: str) -> FileRow:
+async def _find(context: Context, file_name: str, *, described: bool = False) -> FileRow:
+    """The file asked for; `described`: one whose core metadata is known, where there is such a one."""
     sha256 = context.params["sha256"].lower()
     if not _SHA256.fullmatch(sha256):
         raise FileNotFound(_ABSENT)
@@ -39,11 +41,12 @@ async def _find(context: Context, file_name: str) -> FileRow:
     file = await services.lookups.file(
         ("pypi", sha256, file_name, projects),
         lambda: packages.find_file(services.db, "pypi", projects, file_name, sha256),
+        # Of the same bytes in two places, one may be quarantined, or checked and found unsound: pages list both.
+        is_best=lambda one: one.name_status != QUARANTINED and not (described and one.core_metadata_sha256 is None),
     )
     if file is None:
         raise FileNotFound(_ABSENT)
-    if file.name_status == QUARANTINED:
-        raise Forbidden(f"403 Forbidden - {file.name} is quarantined and offers no files")
+    check_offered(Status(file.name_status), file.name)
     return file
 
 

@@ -12,6 +12,7 @@ from registry.errors import FileNotFound, Invalid
 from registry.formats.pypi import names
 from registry.formats.pypi.pages import NotAcceptable
 from registry.formats.pypi.simple import PROVENANCE_TYPE
+from registry.formats.pypi.status import check_offered, offering, shown
 from registry.server import responses
 from registry.server.content import JSON
 from registry.server.context import Context
@@ -31,9 +32,11 @@ async def provenance(context: Context) -> web.StreamResponse:
     serials = await services.lookups.serials("pypi", name, projects)
     if not serials.exists:
         raise FileNotFound("404 Package Not Found")
+    check_offered(shown(serials), name)
+    offered = offering(serials)
 
     async def render() -> Page:
-        found = await packages.find_provenance(services.db, "pypi", name, projects, file_name, sha256)
+        found = await packages.find_provenance(services.db, "pypi", name, offered, file_name, sha256)
         if found is None or found.text is None or not names.same_version(found.version, version):
             raise FileNotFound("404 Not Found - there is no provenance for this file")
         return Page(found.text.encode(), media_type, (("Vary", "Accept, Accept-Encoding, Authorization"),))

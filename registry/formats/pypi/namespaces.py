@@ -17,6 +17,7 @@ from registry.errors import NotFound
 from registry.formats.pypi import simple
 from registry.formats.pypi.names import normalize
 from registry.formats.pypi.negotiation import Representation
+from registry.formats.pypi.status import offering
 from registry.lookups import Serials
 from registry.server import responses
 from registry.server.context import Context
@@ -55,7 +56,10 @@ async def of_project(context: Context, name: str, serials: Serials) -> Namespace
         return None
     lookups = context.services.lookups
     found = grants.covering(await lookups.grants("pypi"), name)
-    projects = [await lookups.project(str(number)) for number, _ in serials.pairs] if found else []
+    offered = [number for number in offering(serials) if number in serials.listed]
+    # Where nothing is listed, all that ever had the name answer for it.
+    numbers = offered or [number for number, _ in serials.pairs]
+    projects = [await lookups.project(str(number)) for number in numbers] if found else []
     ancestries = [project.ancestry for project in projects if project is not None]
     return tuple((grant.prefix, grants.owns(grant, ancestries)) for grant in found)
 

@@ -18,7 +18,7 @@ from registry.formats.pypi.names import normalize
 from registry.formats.pypi.negotiation import Representation, negotiate
 from registry.formats.pypi.publication import BadParameters
 from registry.formats.pypi.simple import SimpleFile, SimpleProject
-from registry.formats.pypi.status import offering, shown
+from registry.formats.pypi.status import QUARANTINED, of_project, offering, shown
 from registry.lookups import Serials
 from registry.sections import Sections
 from registry.server import responses
@@ -132,8 +132,12 @@ async def preview(context: Context) -> web.StreamResponse:
     async with services.db.snapshot() as db:
         staged = await stages.list_files(db, [stage.id], name)
         released = await packages.list_files(db, "pypi", name, [context.project.id]) if staged else []
+        status = await of_project(db, context.project, name)
     if not staged:
         return await project(context)
+    title = staged[0].name
+    if status.status == QUARANTINED:
+        staged, released = [], []
     base = _preview_base(context, stage)
     entries = {
         row.id: simple.entry(_simple_file(context.base_url, name, row), row.name, row.version) for row in released
@@ -146,11 +150,12 @@ async def preview(context: Context) -> web.StreamResponse:
         empty: Sections[simple.Entry] = Sections()
         files = empty.renewed(marks, entries)
         if representation is Representation.JSON:
-            return _page(simple.project_json(name, files, (one.version for one in files.entries)), representation)
+            versions = (one.version for one in files.entries)
+            return _page(simple.project_json(name, files, versions, status=status), representation)
         anchors = simple.file_anchors(one.file for one in files.entries)
-        return _html(context, simple.page_context(staged[0].name, anchors), representation)
+        return _html(context, simple.page_context(title, anchors, status=status), representation)
 
-    key = ("pypi", "preview", representation, base, name, tuple(marks))
+    key = ("pypi", "preview", representation, base, name, status, tuple(marks))
     return until(stage, await responses.document(context, key, render))
 
 

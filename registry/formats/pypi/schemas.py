@@ -167,7 +167,7 @@ PROVENANCE = Content(
                     "properties": {
                         "publisher": {
                             "type": "object",
-                            "description": "`unverified` is of who signed no more known than that they did",
+                            "description": "what the certificate proves; `unverified` without a trust root",
                             "properties": {"kind": _TEXT},
                             "required": ["kind"],
                             "additionalProperties": True,

@@ -7,6 +7,7 @@ from aiohttp import web
 from registry import catalog, staging
 from registry.db import stages
 from registry.formats.pypi import downloads, upload
+from registry.formats.pypi.status import check_offered, of_project
 from registry.server import files
 from registry.server.context import Context
 from registry.server.stages import asked_stage, staged_row, until
@@ -30,4 +31,5 @@ async def download(context: Context) -> web.StreamResponse:
     file = await stages.find_file(context.services.db, stage.id, file_name, sha256)
     if file is None:
         return await downloads.download(context)
+    check_offered(await of_project(context.services.db, context.project, file.normalized_name), file.name)
     return until(stage, await files.send(context, staged_row(context, file)))

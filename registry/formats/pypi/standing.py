@@ -7,6 +7,7 @@ import functools
 from aiohttp import web
 
 from registry import standings
+from registry.access import Ability, can
 from registry.formats.pypi.names import normalize, same_version
 from registry.server import parameters, responses
 from registry.server.context import Context
@@ -26,7 +27,8 @@ YANK_PARAMETERS = (
 async def show(context: Context) -> web.StreamResponse:
     """Show the status of a name and which of its files are yanked."""
     name = normalize(context.params["name"])
-    found = await standings.find(context.services.db, context.project, "pypi", name)
+    manages = can(context.actor, Ability.DESTROY_PACKAGE, context.project)
+    found = await standings.find(context.services.db, context.project, "pypi", name, manages=manages)
     return responses.json(found, headers={"Cache-Control": context.cache_control})
 
 

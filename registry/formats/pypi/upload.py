@@ -17,6 +17,7 @@ from registry.access import Ability
 from registry.errors import Forbidden, Invalid
 from registry.formats.pypi import metadata, publication, validation
 from registry.formats.pypi.metadata import Inspection
+from registry.formats.pypi.names import same_version
 from registry.formats.pypi.publication import Publication
 from registry.formats.pypi.validation import Strictness
 from registry.model import Blob, Digests
@@ -78,7 +79,9 @@ async def receive(context: Context, keep: Keep) -> web.StreamResponse:
 
 
 async def _publish(context: Context, stored: catalog.Publication) -> bool:
-    published = await catalog.publish(context.services.db, context.author, context.project, stored)
+    published = await catalog.publish(
+        context.services.db, context.author, context.project, stored, same_version=same_version
+    )
     return published.outcome == "created"
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from pypi_attestations import Attestation, Distribution, GitHubPublisher, Provenance
 from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier, policy
 
+from registry import standings
 from registry.access import AccessLevel
 from registry.errors import Invalid
 from registry.formats.pypi import attestations
@@ -22,7 +24,7 @@ from tests import inventory
 from tests.formats.pypi.distributions import a_wheel
 from tests.formats.pypi.pages import V1_JSON, base, put, set_settings, sha256
 from tests.formats.pypi.refusals import ACCEPT, check_answer
-from tests.people import People, Person
+from tests.people import OPERATOR, People, Person
 from tests.sigstore_authority import GITHUB, GITLAB, PUBLISH, SLSA, Authority, Identity, as_attestation, statement
 
 WHEEL = "demo-1.0-py3-none-any.whl"
@@ -167,6 +169,21 @@ async def test_what_was_not_attested_has_no_provenance(people: People, project: 
         )
     }
     assert [404, 404, 400, 404, 404] == list(answers.values()), answers
+
+
+async def test_provenance_of_a_quarantined_name_is_refused_like_its_files(
+    people: People, project: Project, developer: Person, authority: Authority
+) -> None:
+    made = json.dumps([authority.attestation(WHEEL, CONTENT)])
+    await put(developer, project, "demo", "1.0", WHEEL, CONTENT, attestations=made)
+    path = f"{base(project)}/integrity/demo/1.0/{WHEEL}/provenance"
+    answers = []
+    for status in ("active", "quarantined", "archived"):
+        given: dict[str, Any] = {"status": status, "reason": None}
+        await standings.set_status(people.services.db, OPERATOR, project, "pypi", "demo", **given)
+        answers.append((await people.anonymous.get(path)).status)
+
+    assert [200, 403, 200] == answers
 
 
 async def test_provenance_of_a_hidden_project_is_hidden(people: People, authority: Authority) -> None:
@@ -333,8 +350,22 @@ def test_nobody_is_verified_without_a_trust_root_and_expected_identities(
     made = [authority.attestation(WHEEL, CONTENT)]
     found = [inspect(made), inspect(made, identities=(EXPECTED,)), inspect(made, root=trust_root)]
 
-    assert [[UNVERIFIED]] * 3 == [publishers(one) for one in found]
+    assert [[UNVERIFIED], [UNVERIFIED], [BY_GITHUB]] == [publishers(one) for one in found]
     assert [False] * 3 == [one["attestations"][0]["verified"] for one in found]
+
+
+def test_pypi_attestations_reads_what_a_trust_root_proves_and_nothing_else(
+    authority: Authority, trust_root: Path
+) -> None:
+    made = [authority.attestation(WHEEL, CONTENT)]
+
+    served = Provenance.model_validate_json(inspect(made, root=trust_root)["provenance"])
+    with pytest.raises(ValidationError, match="'unverified'"):
+        Provenance.model_validate_json(inspect(made)["provenance"])
+
+    assert [GitHubPublisher(repository="acme/tool", workflow="release.yml")] == [
+        bundle.publisher for bundle in served.attestation_bundles
+    ]
 
 
 def test_a_verified_signer_is_named_by_the_kind_of_its_issuer(authority: Authority, trust_root: Path) -> None:

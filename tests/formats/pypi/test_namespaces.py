@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from registry import accounts, grants
+from registry import accounts, grants, standings
 from registry.model import Group, Project
-from tests.formats.pypi.pages import V1_JSON, base, put
+from tests.formats.pypi.pages import V1_JSON, base, delete, put
 from tests.people import OPERATOR, People, Person
 
 ABSENT = 404
@@ -99,6 +99,27 @@ async def test_a_page_tells_whether_the_owner_of_the_prefix_published_it_all(
     assert [{**one, "owned": False} for one in owned] == await namespaces(stranger, "acme-tools-x")
     assert None is await namespaces(stranger, "plain")
     assert ABSENT == await read(people.anonymous, both, "simple/acme-tools-x/")
+
+
+async def test_who_no_longer_offers_a_name_does_not_take_it_from_the_owner_of_the_prefix(people: People) -> None:
+    top = await people.group("top", visibility="public")
+    acme = await people.group("acme", parent=top, visibility="public")
+    inside = await people.project(acme, visibility="public")
+    gone, quarantined = [await people.project(top, visibility="public") for _ in range(2)]
+    for place in (inside, gone, quarantined):
+        await put(people.root, place, "acme-x", "1.0")
+    await reserve(people, acme, "acme")
+    await switch(people, on=True)
+
+    async def owned() -> Any:
+        return (await read(people.anonymous, top, "simple/acme-x/"))["namespaces"]
+
+    assert [{"name": "acme", "owned": False}] == await owned()
+    await delete(people, gone, "acme-x")
+    assert [{"name": "acme", "owned": False}] == await owned()
+    status: dict[str, Any] = {"status": "quarantined", "reason": None}
+    await standings.set_status(people.services.db, OPERATOR, quarantined, "pypi", "acme-x", **status)
+    assert [{"name": "acme", "owned": True}] == await owned()
 
 
 async def test_the_endpoints_tell_what_is_reserved_to_who_may_see_the_owner(

@@ -159,6 +159,23 @@ async def test_below_a_group_a_file_that_two_projects_have_keeps_what_is_adverti
     assert (200, core_metadata()) == (answer.status, await answer.read())
 
 
+async def test_what_a_group_advertises_is_served_although_the_same_file_was_asked_for_before(people: People) -> None:
+    group = await people.group(visibility="public")
+    first, second = [await people.project(group, visibility="public") for _ in range(2)]
+    wheel = a_wheel()
+    url = f"{base(group)}/files/{sha256(wheel)}/{WHEEL}"
+    # Under the name of another package nothing is taken from the wheel.
+    await put(people.root, first, "other", "1.0", WHEEL, wheel)
+    assert [200, 404] == [(await people.anonymous.get(one)).status for one in (url, f"{url}.metadata")]
+
+    await put(people.root, second, "demo", "1.0", WHEEL, wheel)
+
+    digest = sha256(core_metadata())
+    assert {WHEEL: {"sha256": digest}} == await advertised(people.anonymous, group)
+    answer = await people.anonymous.get(f"{url}.metadata")
+    assert (200, digest) == (answer.status, sha256(await answer.read()))
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(body=st.binary(max_size=2000), number=st.integers(0, 10**6))
 async def test_whatever_follows_the_headers_arrives_byte_for_byte(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from registry import staging
+from registry import staging, standings
 from registry.model import Project
 from tests.formats.pypi.pages import V1_JSON, base, links, put, set_settings, sha256
-from tests.people import People, Person
+from tests.people import OPERATOR, People, Person
 from tests.staging import ask, open_stage, stage_file
 
 STAGED = "is in a stage: promote or drop that first"
@@ -88,6 +88,30 @@ async def test_files_of_a_preview_belong_to_it_alone(
     for path in (f"{base(project)}/stages/{other['id']}/{file}", f"{base(project)}/{file}"):
         assert 404 == (await people.anonymous.get(path)).status
     assert 404 == (await people.anonymous.get(own.replace("demo-1.0", "demo-2.0"))).status
+
+
+async def test_a_quarantined_name_is_closed_in_a_preview_too(
+    people: People, project: Project, developer: Person, stage: dict[str, Any]
+) -> None:
+    await put(developer, project, "demo", "1.0")
+    for name, version in (("demo", "2.0"), ("staged", "1.0")):
+        await stage_file(developer, project, stage, version, name=name)
+    before = {name: await document(people.anonymous, preview(stage, f"{name}/")) for name in ("demo", "staged")}
+    for name, shown in before.items():
+        assert {"status": "active"} == shown["project-status"]
+        await standings.set_status(
+            people.services.db, OPERATOR, project, "pypi", name, status="quarantined", reason="malware"
+        )
+
+        after = await document(people.anonymous, preview(stage, f"{name}/"))
+        html = await (await people.anonymous.get(preview(stage, f"{name}/"))).text()
+        downloads = [(await people.anonymous.get(URL(one["url"]).relative())).status for one in shown["files"]]
+
+        assert ({"status": "quarantined", "reason": "malware"}, []) == (after["project-status"], after["files"])
+        assert (True, False) == ('content="quarantined"' in html, "<a " in html)
+        assert [403] * len(shown["files"]) == downloads
+    await standings.set_status(people.services.db, OPERATOR, project, "pypi", "demo", status="active", reason=None)
+    assert before["demo"] == await document(people.anonymous, preview(stage, "demo/"))
 
 
 async def test_what_a_preview_does_not_have_is_the_projects_matter(

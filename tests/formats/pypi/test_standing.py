@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from registry.access import AccessLevel
+from registry.db import packages
 from registry.model import Project
-from tests.formats.pypi.pages import V1_JSON, base, page, put
+from tests.formats.pypi.pages import V1_JSON, base, delete, page, put
 from tests.people import People, Person
+from tests.staging import ask, open_stage, stage_file
 
 SDIST, WHEEL = "My.Pkg-1.0.tar.gz", "My.Pkg-1.0-py3-none-any.whl"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -117,6 +121,43 @@ async def test_a_file_that_joins_a_yanked_release_is_yanked_and_one_that_joins_a
     assert {SDIST: False, WHEEL: "bad", "My.Pkg-1.0.zip": False, "My.Pkg-2.0.tar.gz": False} == await yanks(
         people.anonymous, project
     )
+
+
+async def test_a_file_joins_a_yanked_release_however_name_and_version_are_spelled(
+    people: People, project: Project, developer: Person, maintainer: Person
+) -> None:
+    await put(developer, project, "My.Pkg", "1.0", SDIST)
+    await patch(maintainer, project, "my-pkg/versions/1", yanked=True, reason="bad")
+
+    await put(developer, project, "my_pkg", "1.0", "my_pkg-1.0-py3-none-any.whl")
+    await put(developer, project, "My.Pkg", "1.0.0", "My.Pkg-1.0.0.zip")
+    await put(developer, project, "my_pkg", "1.0.1")
+    stage = await open_stage(developer, project)
+    assert 201 == (await stage_file(developer, project, stage, "v1.0", name="my-pkg"))[0]
+    assert 200 == (await ask(developer, "POST", project, f"/{stage['id']}/promote"))[0]
+
+    joined = [SDIST, "my_pkg-1.0-py3-none-any.whl", "My.Pkg-1.0.0.zip", "my-pkg-v1.0.tar.gz"]
+    assert dict.fromkeys(joined, "bad") | {"my_pkg-1.0.1.tar.gz": False} == await yanks(people.anonymous, project)
+
+
+async def test_a_file_published_while_its_release_is_being_yanked_is_yanked(
+    people: People, project: Project, developer: Person, maintainer: Person
+) -> None:
+    await put(developer, project, "My.Pkg", "1.0", SDIST)
+    async with people.services.db.transaction() as tx:
+        # Both wait for the name, in this order: who yanks comes when the other file is there.
+        await packages.find_name_status(tx, project.id, "pypi", "my-pkg")
+        both = []
+        for one in (
+            put(developer, project, "My.Pkg", "1.0", WHEEL),
+            patch(maintainer, project, "my-pkg/versions/1.0", yanked=True),
+        ):
+            both.append(asyncio.create_task(one))
+            while await people.services.db.fetchval(WAITING) < len(both):
+                await asyncio.sleep(0.01)
+    await asyncio.gather(*both)
+
+    assert {SDIST: True, WHEEL: True} == await yanks(people.anonymous, project)
 
 
 @pytest.mark.parametrize("path", ["versions/1.0", f"files/{SDIST}", ""])
@@ -270,6 +311,52 @@ async def test_a_quarantined_name_offers_no_files_anywhere(
     )
     assert 403 == (await people.anonymous.get(f"{url}.metadata")).status
     assert 404 == (await people.anonymous.get(f"{base(project)}/pypi/my-pkg/json")).status
+
+
+async def test_a_file_is_had_from_where_it_is_not_quarantined_although_it_was_refused_before(people: People) -> None:
+    group = await people.group(visibility="public")
+    one, two = [await people.project(group, visibility="public") for _ in range(2)]
+    url = f"{base(group)}/files/{await put(people.root, one, 'demo', '1.0', content=b'same')}/demo-1.0.tar.gz"
+    await patch(people.root, one, "demo", status="quarantined")
+    assert 403 == (await people.anonymous.get(url)).status
+
+    await put(people.root, two, "demo", "1.0", content=b"same")
+
+    assert 200 == (await people.anonymous.get(url)).status
+
+
+async def test_the_files_of_a_quarantined_name_are_told_to_who_may_free_it_only(
+    people: People, project: Project, developer: Person, maintainer: Person
+) -> None:
+    await put(developer, project, "My.Pkg", "1.0", SDIST)
+    await patch(maintainer, project, "my-pkg", status="quarantined")
+
+    told = [
+        await (await person.get(f"{base(project)}/names/my-pkg")).json()
+        for person in (people.anonymous, developer, maintainer)
+    ]
+
+    hidden = name(status="quarantined")
+    assert [hidden, hidden, name(standing(SDIST), status="quarantined")] == told
+
+
+async def test_a_name_without_a_version_is_told_to_who_may_give_it_a_status_only(
+    people: People, project: Project, developer: Person, maintainer: Person
+) -> None:
+    stage = await open_stage(developer, project)
+    await stage_file(developer, project, stage, "1.0", name="staged")
+    await put(developer, project, "deleted", "1.0")
+    await delete(people, project, "deleted")
+
+    told = {
+        asked: [
+            (await person.get(f"{base(project)}/names/{asked}")).status
+            for person in (people.anonymous, developer, maintainer)
+        ]
+        for asked in ("staged", "deleted", "none")
+    }
+
+    assert {"staged": [404, 404, 200], "deleted": [404, 404, 200], "none": [404, 404, 404]} == told
 
 
 async def test_below_a_group_a_name_is_as_alive_as_in_the_liveliest_project(people: People) -> None:
