@@ -37,8 +37,8 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     usage            3  when packages and tokens were last used, written in batches
     upstream         3  forwarding to the public registries
     inspection       3  archive readers in limited child processes
+    outbound         3  requests to addresses that users chose, kept away from what is not public
     backups/         3  the database and its objects in a directory or tar file
-    outbound         2  requests to addresses that users chose, kept away from what is not public
     blocks           2  pieces of large pages, compressed once
     db/              2  Postgres: connections, migrations, one typed module per query file
     cache            2  answers by key, kept until they are told to be forgotten

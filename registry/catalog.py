@@ -121,13 +121,20 @@ async def publish(
         except _RacedError:
             continue
         except asyncpg.ForeignKeyViolationError as error:
-            raise NotFound("404 Project Not Found") from error
+            raise referred_to(error) from error
         except Conflict:
             metrics.publishes.labels(publication.package_type, "conflict").inc()
             raise
         metrics.publishes.labels(publication.package_type, published.outcome).inc()
         return published
     raise TooBusy("the same file is being published and deleted at once, try again")
+
+
+def referred_to(error: asyncpg.ForeignKeyViolationError) -> RegistryError:
+    """What to say when something that new rows refer to was deleted meanwhile: the project, or something else."""
+    if str(error.constraint_name).endswith("project_id_fkey"):
+        return NotFound("404 Project Not Found")
+    return Unavailable("something that this refers to was deleted meanwhile, try again")
 
 
 async def _publish(

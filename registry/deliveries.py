@@ -3,7 +3,7 @@
 What is to be told was written in the transaction of the change. A replica takes the turn of a hook by writing until
 when it is busy, in one statement, so that nothing is held meanwhile and a pooler may stand in between; the turn of a
 replica that died is over at that time. A failure is followed by pauses that double; a hook that fails too often in
-a row is disabled, and what waited for it is given up, until somebody sends it again.
+a row, or for which too much waits, is disabled, and what waited for it is given up, until somebody sends it again.
 
 The signature is that of Standard Webhooks 1.0; the other headers are GitLab's.
 """
@@ -19,6 +19,7 @@ import random
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from uuid import UUID
 
 import aiohttp
 import orjson
@@ -27,7 +28,7 @@ from registry import __version__, metrics, outbound
 from registry.db import hooks
 from registry.db.connection import Database
 from registry.db.hooks import Claim, Outcome
-from registry.errors import RegistryError
+from registry.errors import RegistryError, TooBusy
 from registry.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,17 +40,23 @@ TURN = timedelta(seconds=30)
 # How soon a replica without work looks for some.
 IDLE_SECONDS = 1.0
 AT_ONCE = 8
+# Of these and those of other replicas, for one top-level group or user: one slow receiver delays its own people.
+AT_ONCE_EACH = 2
 # Pauses: 10 s, 20 s, ... 6 h at most; with this many failures in a row about 16 hours.
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 6 * 3600.0
 MOST_FAILURES = 13
+# When there is no thread to look a name up in, or none at all.
+BUSY_PAUSE = timedelta(seconds=5)
+# What may wait for a hook before it is given up.
+MOST_PENDING = 10_000
 # An endpoint that says it is gone is believed (Standard Webhooks).
 GONE = 410
 
 MOST_BODY = 1024 * 1024
 MOST_ANSWER = 4096
 KEPT = timedelta(days=7)
-_TRIM_SECONDS = 600.0
+_TIDY_SECONDS = 60.0
 # How long nothing is looked for after what should not happen.
 _FAULT_SECONDS = 30.0
 
@@ -66,7 +73,7 @@ async def work(db: Database, settings: Settings, *, idle_seconds: float = IDLE_S
         ) as session,
         asyncio.TaskGroup() as tasks,
     ):
-        tasks.create_task(_trim(db))
+        tasks.create_task(_tidy(db))
 
         async def attend(claimed: Claim) -> None:
             try:
@@ -92,7 +99,7 @@ async def work(db: Database, settings: Settings, *, idle_seconds: float = IDLE_S
 
 async def _claim(db: Database) -> Claim | None:
     try:
-        return await hooks.claim(db, TURN)
+        return await hooks.claim(db, TURN, AT_ONCE_EACH)
     except RegistryError:
         return None
     except Exception:
@@ -111,6 +118,11 @@ async def deliver(db: Database, session: aiohttp.ClientSession, settings: Settin
             status, answer = await _send(session, settings, claimed)
         except TimeoutError:
             fault = f"no answer within {ATTEMPT_SECONDS:g} s"
+        except TooBusy:
+            # This is not the hook's failure.
+            metrics.hook_deliveries.labels("put_off").inc()
+            await hooks.put_off(db, claimed, BUSY_PAUSE)
+            return
         except (aiohttp.ClientError, OSError) as error:
             fault = _words(error)
         except Exception:
@@ -147,27 +159,34 @@ def pause(failures: int) -> float:
     return min(FIRST_PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
 
 
+def message_id(of: UUID) -> str:
+    """The name of an event for those who hear of it."""
+    return f"msg_{of.hex}"
+
+
 def body_of(claimed: Claim) -> bytes:
     """What is sent: the payload with the event's id. The details of a change that are too many are left out."""
-    body = orjson.dumps({"id": claimed.event_id, **claimed.payload})
+    body = orjson.dumps({"id": message_id(claimed.message_id), **claimed.payload})
     if len(body) > MOST_BODY:
         few = {name: value for name, value in claimed.payload["package"].items() if isinstance(value, str | int)}
-        body = orjson.dumps({"id": claimed.event_id, **claimed.payload, "package": few, "truncated": True})
+        body = orjson.dumps(
+            {"id": message_id(claimed.message_id), **claimed.payload, "package": few, "truncated": True}
+        )
     return body
 
 
 def headers_of(claimed: Claim, body: bytes, base_url: str, now: int) -> Mapping[str, str]:
     """The headers of an attempt at a time (Unix seconds). The id is the same in every attempt."""
-    message_id = f"msg_{claimed.event_id}"
+    named = message_id(claimed.message_id)
     key = base64.b64decode(claimed.signing_token.partition("_")[2])
-    signed = hmac.new(key, f"{message_id}.{now}.".encode() + body, hashlib.sha256).digest()
+    signed = hmac.new(key, f"{named}.{now}.".encode() + body, hashlib.sha256).digest()
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"package-registry/{__version__}",
-        "webhook-id": message_id,
+        "webhook-id": named,
         "webhook-timestamp": str(now),
         "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
-        "Idempotency-Key": message_id,
+        "Idempotency-Key": named,
         "X-Gitlab-Event": "Package Hook",
         "X-Gitlab-Instance": base_url,
     }
@@ -213,14 +232,23 @@ def _words(error: aiohttp.ClientError | OSError) -> str:
             return "the connection was lost"
 
 
-async def _trim(db: Database) -> None:
-    """Forget what was told long ago, now and then."""
+async def _tidy(db: Database) -> None:
+    """Now and then: give up hooks that cannot follow, remove deleted ones, and forget what was told long ago."""
     while True:
-        await asyncio.sleep(_TRIM_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+        await asyncio.sleep(_TIDY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
         try:
-            while await hooks.trim(db, KEPT):
-                pass
+            await tidy(db)
         except RegistryError as error:
-            log.warning("Old hook events could not be removed: %s", error.text)
+            log.warning("Hooks and their old events could not be tidied up: %s", error.text)
         except Exception:
-            log.exception("Old hook events could not be removed")
+            log.exception("Hooks and their old events could not be tidied up")
+
+
+async def tidy(db: Database) -> None:
+    """Disable hooks for which too much waits, remove deleted ones and old events, a piece per transaction."""
+    for hook_id in await hooks.disable_full(db, MOST_PENDING):
+        log.warning("Hook %d is disabled: more than %d events waited for it", hook_id, MOST_PENDING)
+    while await hooks.bury(db):
+        pass
+    while await hooks.trim(db, KEPT):
+        pass

@@ -63,7 +63,7 @@ async def update_hook(
     Raises InvalidField, NotFound.
     """
     async with db.transaction() as tx:
-        old = await find_hook(tx, home, hook_id)
+        old = await _locked(tx, home, hook_id)
         known = {name: getattr(old, name) for name in ("url", "name", "description", "events")}
         known["enable_ssl_verification"] = old.enable_ssl_verification
         fields = _fields({**known, **changed}, allowed)
@@ -76,9 +76,9 @@ async def update_hook(
 
 
 async def delete_hook(db: Database, author: Author, home: Project | Group, hook_id: int) -> None:
-    """Delete a hook with its log. Raises NotFound."""
+    """Delete a hook: it is told nothing more, and its log goes a little later, piece by piece. Raises NotFound."""
     async with db.transaction() as tx:
-        hook = await find_hook(tx, home, hook_id)
+        hook = await _locked(tx, home, hook_id)
         await hooks.delete_hook(tx, hook.id)
         await audit(tx, author, "hook_deleted", home, hook_id=hook.id, name=hook.name)
 
@@ -86,16 +86,17 @@ async def delete_hook(db: Database, author: Author, home: Project | Group, hook_
 async def resend_event(db: Database, author: Author, home: Project | Group, hook_id: int, event_id: int) -> None:
     """Tell an event once more, under the same id; a disabled hook is told again. Raises NotFound."""
     async with db.transaction() as tx:
-        hook = await find_hook(tx, home, hook_id)
+        hook = await _locked(tx, home, hook_id)
         if not await hooks.resend(tx, hook.id, event_id):
             raise NotFound("404 Hook Event Not Found")
+        await hooks.revive(tx, hook.id)
         await audit(tx, author, "hook_event_resent", home, hook_id=hook.id, hook_event_id=event_id)
 
 
 async def test_hook(db: Database, author: Author, home: Project | Group, hook_id: int, trigger: str) -> int:
     """Tell a hook of something that did not happen; a disabled hook is told again. Answers the event's id."""
     async with db.transaction() as tx:
-        hook = await find_hook(tx, home, hook_id)
+        hook = await _locked(tx, home, hook_id)
         project = {"id": home.id, "name": home.name, "path_with_namespace": home.full_path}
         payload = {
             "object_kind": "package",
@@ -118,6 +119,12 @@ async def find_hook(db: Any, home: Project | Group, hook_id: int) -> Hook:
     if not found:
         raise NotFound("404 Hook Not Found")
     return found[0]
+
+
+async def _locked(tx: Any, home: Project | Group, hook_id: int) -> Hook:
+    """The same, which nobody else changes until the end of the transaction."""
+    await hooks.lock_hook(tx, place_of(home), hook_id)
+    return await find_hook(tx, home, hook_id)
 
 
 def new_signing_token() -> str:

@@ -6,19 +6,25 @@ that a name cannot mean something else a moment later. Redirects are not followe
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import ipaddress
 import re
+import socket
 from collections.abc import Sequence
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
+
+from registry.threads import BoundedThreads
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_URL = 2048
+# Names looked up at once. One whose server does not answer keeps its thread longer than anybody waits for it.
+LOOKUPS = 16
 _HOST = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
 # IPv4 addresses in the clothes of IPv6 (RFC 6052): what counts is who is inside.
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
@@ -58,9 +64,10 @@ def problem(url: str, allowed: Sequence[Network]) -> str | None:
     try:
         # As the client reads it that will send the request.
         parts = URL(url)
+        # A label like `xn--` is read only here.
+        host = parts.host or ""
     except ValueError:
         return "is no URL"
-    host = parts.host or ""
     if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or not parts.port:
         return "must be an http or https URL with a host"
     if parts.user is not None or parts.password is not None or parts.fragment:
@@ -74,25 +81,45 @@ def problem(url: str, allowed: Sequence[Network]) -> str | None:
 
 
 def connector(allowed: Sequence[Network], *, limit: int) -> aiohttp.TCPConnector:
-    """What makes connections to reachable addresses only. A URL with an address in it is to be checked by `problem`."""
+    """What makes connections to reachable addresses only. A URL with an address in it is to be checked by `problem`.
+
+    A request raises TooBusy when too many names are being looked up.
+    """
     return aiohttp.TCPConnector(resolver=_Resolver(allowed), use_dns_cache=False, force_close=True, limit=limit)
 
 
 class _Resolver(AbstractResolver):
+    """Looks names up in threads of its own: those of the event loop serve the database and the store, too.
+
+    Users choose these names, and so how slow their servers are.
+    """
+
     def __init__(self, allowed: Sequence[Network]) -> None:
         self._allowed = allowed
-        self._resolver = ThreadedResolver()
+        self._threads = BoundedThreads(LOOKUPS, jobs=LOOKUPS)
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        look_up = functools.partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
         try:
-            found = await self._resolver.resolve(host, port, family)  # type: ignore[arg-type]
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         except UnicodeError as error:
             # A label that is empty or too long for the name system.
             raise OSError("no name of a host") from error
-        reachable = [one for one in found if may_reach(one["host"], self._allowed)]
+        reachable = [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+            if may_reach(str(address[0]), self._allowed)
+        ]
         if not reachable:
             raise ForbiddenAddressError
         return reachable
 
     async def close(self) -> None:
-        await self._resolver.close()
+        self._threads.shutdown(wait=False)

@@ -23,7 +23,7 @@ import asyncpg
 from registry import catalog, failpoints, metrics, protection
 from registry.access import SYSTEM
 from registry.catalog import Publication, Staged
-from registry.db import blobs, changes, packages, stages
+from registry.db import blobs, changes, namespaces, packages, stages
 from registry.db.changes import Change
 from registry.db.connection import Database, Db
 from registry.db.instance import Author, audit
@@ -73,7 +73,7 @@ async def add(
         async with _change(db, "stage") as tx:
             kept = await _add(tx, author, project, publication, stage_id)
     except asyncpg.ForeignKeyViolationError as error:
-        raise NotFound("404 Project Not Found") from error
+        raise catalog.referred_to(error) from error
     except Unavailable:
         if kept is None or await blobs.find_state(db, publication.blob.id) != "stored":
             raise
@@ -251,13 +251,13 @@ def _replayed(held: StagedFile, there: Publication, publication: Publication, st
 async def _drop(
     tx: Db,
     author: Author,
-    project: Project | tuple[Literal["Project"], int, str],
+    project: Project,
     stage_id: UUID,
     event_name: str,
 ) -> list[Change]:
     """Delete a stage; answers what the caller records when everything else is done."""
     files = await stages.list_files(tx, [stage_id])
-    if isinstance(project, Project):
+    if author.actor is not SYSTEM:
         names = sorted({(file.package_type, file.normalized_name) for file in files})
         await protection.check(tx, author.actor, project, "push", names)
     await blobs.doom(tx, await stages.delete_files(tx, stage_id))
@@ -267,11 +267,14 @@ async def _drop(
 
 
 async def _expire(tx: Db, stage: ExpiredStage) -> list[Change] | None:
-    """Drop a stage whose time is over, as `_drop` does; None when somebody else is at it."""
+    """Drop a stage whose time is over, as `_drop` does; None when somebody else is at it, or deletes the project."""
     if not await stages.lock_expired(tx, stage.id):
         return None
-    where: tuple[Literal["Project"], int, str] = ("Project", stage.project_id, stage.full_path)
-    return await _drop(tx, Author(SYSTEM), where, stage.id, "package_stage_expired")
+    # As it is now: its hooks, and those of the groups above it, are told.
+    project = await namespaces.find_project(tx, stage.project_id)
+    if project is None:
+        return None
+    return await _drop(tx, Author(SYSTEM), project, stage.id, "package_stage_expired")
 
 
 async def _check_eyes(tx: Db, author: Author, files: Sequence[StagedFile]) -> None:

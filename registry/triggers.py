@@ -8,6 +8,7 @@ TRIGGERS: Mapping[str, str] = {
     "package_published": "publish",
     "package_deleted": "delete",
     "package_file_deleted": "delete",
+    "project_deleted": "delete",
     "package_tag_set": "tag",
     "package_tag_deleted": "tag",
     "package_deprecated": "deprecate",

@@ -178,6 +178,7 @@ ALTER TABLE public.deploy_tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
 );
 CREATE TABLE public.hook_events (
     id bigint NOT NULL,
+    message_id uuid DEFAULT gen_random_uuid() NOT NULL,
     hook_id bigint NOT NULL,
     trigger text NOT NULL,
     payload jsonb NOT NULL,
@@ -191,6 +192,7 @@ CREATE TABLE public.hook_events (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT hook_events_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])))
 );
+COMMENT ON COLUMN public.hook_events.message_id IS 'what receivers know it by, unlike the id never used again after a restore';
 COMMENT ON COLUMN public.hook_events.duration IS 'of the last attempt, in seconds';
 ALTER TABLE public.hook_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.hook_events_id_seq
@@ -215,6 +217,8 @@ CREATE TABLE public.hooks (
     disabled boolean DEFAULT false NOT NULL,
     next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
     busy_until timestamp with time zone DEFAULT now() NOT NULL,
+    revision integer DEFAULT 0 NOT NULL,
+    deleted boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT hooks_check CHECK ((num_nonnulls(namespace_id, project_id) = 1))
 );
@@ -223,6 +227,8 @@ COMMENT ON COLUMN public.hooks.signing_token IS 'the key of the signatures, show
 COMMENT ON COLUMN public.hooks.failures IS 'attempts in a row that failed';
 COMMENT ON COLUMN public.hooks.next_attempt_at IS 'nothing is sent before: the pause after a failure';
 COMMENT ON COLUMN public.hooks.busy_until IS 'until then it is the turn of one replica';
+COMMENT ON COLUMN public.hooks.revision IS 'moves when somebody repairs it: what an attempt before that met says nothing';
+COMMENT ON COLUMN public.hooks.deleted IS 'nobody sees it any more; the row goes after its events';
 ALTER TABLE public.hooks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.hooks_id_seq
     START WITH 1

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
+import threading
+from typing import Any
 
 import aiohttp
 import pytest
@@ -10,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from registry import outbound
+from registry.errors import TooBusy
 
 NOWHERE = ()
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -42,7 +47,7 @@ def test_the_operator_allows_networks() -> None:
     ["", "x", "ftp://example.test", "https://", "https://u:p@example.test", "https://example.test/#x", "file:///etc",
      "http://127.0.0.1/", "http://[::1]:80/", "http://[::ffff:10.0.0.1]/", "http://169.254.169.254/latest",
      "http://127.1/", "http://0177.0.0.1/", "http://2130706433/", "http://0/", "http://169.254.169.254./",
-     "http://%31%32%37.0.0.1/", "https://example.test/\n", "https://ex ample.test", "http://h:0", "http://h:99999",
+     "http://%31%32%37.0.0.1/", "https://example.test/\n", "https://ex ample.test", "http://h:0", "http://h:99999", "http://xn--/",
      "https://\u0661\u0662\u0667.0.0.1/", "https://example.test/" + "x" * 2048],
 )  # fmt: skip
 def test_what_may_not_be_tried_is_refused_as_it_stands(url: str) -> None:
@@ -81,4 +86,28 @@ async def test_what_the_operator_allows_is_connected_to(receiver: TestServer) ->
         session.get(f"http://localhost:{receiver.port}/") as response,
     ):
         assert "inside" == await response.text()
+    await receiver.close()
+
+
+async def test_names_that_take_long_are_in_nobodys_way(receiver: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's and the store's names are looked up in the threads of the event loop."""
+    look_up, answered = socket.getaddrinfo, threading.Event()
+
+    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "slow.example.test":
+            answered.wait(10)
+        return look_up("localhost" if host == "slow.example.test" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    async with aiohttp.ClientSession(connector=outbound.connector(LOOPBACK, limit=0)) as session:
+        url = f"http://slow.example.test:{receiver.port}/"
+        waiting = [asyncio.create_task(session.get(url)) for _ in range(outbound.LOOKUPS)]
+        # Whoever gave up does not free the thread.
+        await asyncio.sleep(0.05)
+        waiting.pop().cancel()
+        with pytest.raises(TooBusy):
+            await session.get(f"http://localhost:{receiver.port}/")
+        assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+        answered.set()
+        assert [200] * len(waiting) == [response.status for response in await asyncio.gather(*waiting)]
     await receiver.close()

@@ -515,7 +515,7 @@ async def test_an_expired_stage_holds_no_file_name(db: Database, project: Projec
     ] == (await events(db))[3:]  # fmt: skip
     # Each of the two is one number.
     assert before + 2 == await db.fetchval("SELECT number FROM change_head")
-    assert not await staging.expire(db, stages.ExpiredStage(stage_id, project.id, project.full_path))
+    assert not await staging.expire(db, stages.ExpiredStage(stage_id, project.id))
 
 
 async def test_what_is_shown_of_staged_files_is_read_without_their_publications(db: Database, project: Project) -> None:

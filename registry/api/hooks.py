@@ -15,6 +15,7 @@ from registry.api.face import MEMBERS_FACE
 from registry.api.groups import fields
 from registry.api.pagination import PAGE, pages, respond
 from registry.db.hooks import Hook, HookEvent, list_events, list_hooks, page_events
+from registry.deliveries import message_id
 from registry.errors import NotFound
 from registry.model import Group, Project
 from registry.server import responses
@@ -67,7 +68,7 @@ async def update(context: Context) -> web.Response:
 
 
 async def delete(context: Context) -> web.Response:
-    """Delete a hook with the log of its events."""
+    """Delete a hook. It is told nothing more; the log of its events is removed in the background."""
     await hooks.delete_hook(context.services.db, context.author, _home(context), _id(context))
     return web.Response(status=204)
 
@@ -137,6 +138,7 @@ def _entity(hook: Hook) -> Entity:
 def _event(hook: Hook, one: HookEvent) -> Entity:
     return {
         "id": one.id,
+        "webhook_id": message_id(one.message_id),
         "url": hook.url,
         "trigger": one.trigger,
         "state": one.state,

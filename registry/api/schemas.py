@@ -329,6 +329,7 @@ HOOK_EVENT = entity(
     "HookEvent",
     {
         "id": "integer",
+        "webhook_id": "string",
         "url": "string",
         "trigger": "string",
         "state": {"type": "string", "enum": ["pending", "delivered", "failed"]},

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from uuid import UUID
 
 from registry.db.accounts import Place
 from registry.db.connection import Db
@@ -54,6 +55,7 @@ class HookEvent:
     """Something a hook was told or is to be told; the answer is that of the last attempt, `duration` in seconds."""
 
     id: int
+    message_id: UUID
     trigger: str
     payload: Mapping[str, Any]
     state: State
@@ -68,7 +70,10 @@ class HookEvent:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The next thing to tell, with everything that it takes; the turn lasts until `busy_until`."""
+    """The next thing to tell, with everything that it takes; the turn lasts until `busy_until`.
+
+    The `revision` is another one as soon as somebody changes the hook or has it told again.
+    """
 
     hook_id: int
     url: str
@@ -77,7 +82,9 @@ class Claim:
     enable_ssl_verification: bool
     failures: int
     busy_until: datetime
+    revision: int
     event_id: int
+    message_id: UUID
     payload: Mapping[str, Any]
 
 
@@ -98,6 +105,11 @@ class Outcome:
 async def list_hooks(db: Db, place: Place, hook_id: int | None = None) -> list[Hook]:
     """The hooks of a project or group, oldest first, or one of them."""
     return [Hook(**row) for row in await db.fetch(SQL.list_hooks, place.namespace_id, place.project_id, hook_id)]
+
+
+async def lock_hook(tx: Db, place: Place, hook_id: int) -> None:
+    """Lock a hook of a project or group until the end of the transaction: before its events, as deliveries do."""
+    await tx.execute(SQL.lock_hook, place.namespace_id, place.project_id, hook_id)
 
 
 async def insert_hook(tx: Db, place: Place, fields: HookFields, most: int) -> int | None:
@@ -134,8 +146,13 @@ async def update_hook(tx: Db, hook_id: int, fields: HookFields) -> None:
 
 
 async def delete_hook(tx: Db, hook_id: int) -> None:
-    """Delete a hook with its events."""
+    """Take a hook out of sight and tell it nothing more; it is removed with its events by `bury`."""
     await tx.execute(SQL.delete_hook, hook_id)
+
+
+async def bury(db: Db) -> int:
+    """Remove deleted hooks with their events, a thousand of these at most; answers how many rows that were."""
+    return int(await db.fetchval(SQL.bury))
 
 
 async def page_events(db: Db, hook_id: int, state: str | None, window: Window) -> PageOfIds:
@@ -155,7 +172,7 @@ async def insert_event(tx: Db, hook_id: int, trigger: str, payload: Mapping[str,
 
 
 async def resend(tx: Db, hook_id: int, event_id: int) -> bool:
-    """Have an event told once more; False when the hook has none of this id."""
+    """Have an event of a locked hook told once more; False when it has none of this id."""
     return await tx.fetchval(SQL.resend, hook_id, event_id) is not None
 
 
@@ -164,14 +181,20 @@ async def revive(tx: Db, hook_id: int) -> None:
     await tx.execute(SQL.revive, hook_id)
 
 
-async def claim(db: Db, turn: timedelta) -> Claim | None:
-    """Take the next turn of any hook, for a time after which somebody else may; None when there is nothing to tell."""
-    row = await db.fetchrow(SQL.claim, turn)
+async def claim(db: Db, turn: timedelta, most: int) -> Claim | None:
+    """Take the next turn of any hook, for a time after which somebody else may; None when there is nothing to tell.
+
+    No hook gets a turn while `most` others of its top-level group or user have theirs.
+    """
+    row = await db.fetchrow(SQL.claim, turn, most)
     return Claim(**row) if row else None
 
 
 async def settle(db: Db, claimed: Claim, outcome: Outcome) -> None:
-    """Write down what became of an attempt, unless the turn was over and somebody else's has begun."""
+    """Write down what became of an attempt, unless the turn was over and somebody else's has begun.
+
+    A failure does not count against a hook that was changed or had told again since the turn began.
+    """
     await db.execute(
         SQL.settle,
         claimed.hook_id,
@@ -185,7 +208,18 @@ async def settle(db: Db, claimed: Claim, outcome: Outcome) -> None:
         outcome.disabled,
         outcome.pause,
         claimed.busy_until,
+        claimed.revision,
     )
+
+
+async def put_off(db: Db, claimed: Claim, pause: timedelta) -> None:
+    """End a turn in which nothing was tried; the next one comes after a pause."""
+    await db.execute(SQL.put_off, claimed.hook_id, claimed.busy_until, pause)
+
+
+async def disable_full(db: Db, most: int) -> list[int]:
+    """Disable the hooks for which more than `most` events wait, and give these up; answers which."""
+    return [row["id"] for row in await db.fetch(SQL.disable_full, most)]
 
 
 async def trim(db: Db, older_than: timedelta) -> int:

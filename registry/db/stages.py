@@ -39,11 +39,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class ExpiredStage:
-    """A stage to be dropped, and the path of its project."""
+    """A stage to be dropped."""
 
     id: UUID
     project_id: int
-    full_path: str
 
 
 @dataclass(frozen=True, slots=True)

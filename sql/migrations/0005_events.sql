@@ -56,6 +56,8 @@ CREATE TABLE hooks (
     disabled        boolean NOT NULL DEFAULT false,
     next_attempt_at timestamptz NOT NULL DEFAULT now(),
     busy_until      timestamptz NOT NULL DEFAULT now(),
+    revision        integer NOT NULL DEFAULT 0,
+    deleted         boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT now(),
     CHECK (num_nonnulls(namespace_id, project_id) = 1)
 );
@@ -66,10 +68,13 @@ COMMENT ON COLUMN hooks.signing_token IS 'the key of the signatures, shown once 
 COMMENT ON COLUMN hooks.failures IS 'attempts in a row that failed';
 COMMENT ON COLUMN hooks.next_attempt_at IS 'nothing is sent before: the pause after a failure';
 COMMENT ON COLUMN hooks.busy_until IS 'until then it is the turn of one replica';
+COMMENT ON COLUMN hooks.revision IS 'moves when somebody repairs it: what an attempt before that met says nothing';
+COMMENT ON COLUMN hooks.deleted IS 'nobody sees it any more; the row goes after its events';
 
 -- What is to be told to a hook, written in the transaction of the change, and then the log of what became of it.
 CREATE TABLE hook_events (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    message_id      uuid NOT NULL DEFAULT gen_random_uuid(),
     hook_id         bigint NOT NULL REFERENCES hooks ON DELETE CASCADE,
     trigger         text NOT NULL,
     payload         jsonb NOT NULL,
@@ -85,4 +90,5 @@ CREATE TABLE hook_events (
 CREATE INDEX hook_events_hook ON hook_events (hook_id, id);
 CREATE INDEX hook_events_pending ON hook_events (hook_id, id) WHERE state = 'pending';
 CREATE INDEX hook_events_created ON hook_events (created_at);
+COMMENT ON COLUMN hook_events.message_id IS 'what receivers know it by, unlike the id never used again after a restore';
 COMMENT ON COLUMN hook_events.duration IS 'of the last attempt, in seconds';

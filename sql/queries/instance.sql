@@ -18,4 +18,6 @@ SELECT h.id, $11::text, $12::jsonb || jsonb_build_object('created_at', now())
   FROM hooks AS h
  WHERE (h.project_id = $7 OR h.namespace_id = ANY ($13::bigint[]))
    AND $11 = ANY (h.events)
-   AND NOT h.disabled;
+   AND NOT h.disabled
+   -- A hook whose row is being removed is not waited for; other changes of it do not wait for this one.
+   FOR KEY SHARE SKIP LOCKED;

@@ -47,10 +47,9 @@ UPDATE stages SET state = 'promoted', promoted_at = now(), released = $2 WHERE i
 DELETE FROM stages WHERE id = $1;
 
 -- name: list_expired -> ExpiredStage
--- Stages whose time is over, with what holds their project.
-SELECT s.id, s.project_id, p.full_path
+-- Stages whose time is over.
+SELECT s.id, s.project_id
   FROM stages AS s
-  JOIN projects AS p ON p.id = s.project_id
  WHERE s.expires_at <= now()
  ORDER BY s.expires_at, s.id
  LIMIT $1;
@@ -125,10 +124,9 @@ SELECT f.id, f.stage_id, f.package_type, f.name, f.normalized_name, f.version, f
 
 -- name: find_expired -> ExpiredStage
 -- The stage that held a file name until its time was over.
-SELECT s.id, s.project_id, p.full_path
+SELECT s.id, s.project_id
   FROM staged_files AS f
   JOIN stages AS s ON s.id = f.stage_id
-  JOIN projects AS p ON p.id = s.project_id
  WHERE f.project_id = $1 AND f.package_type = $2 AND f.normalized_name = $3 AND f.file_name = $4
    AND s.expires_at <= now();
 

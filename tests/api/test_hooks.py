@@ -104,6 +104,7 @@ async def test_what_was_told_is_listed_and_sent_again(people: People, services: 
         ({"url": "http://169.254.169.254/latest"}, "url"),
         ({"url": "http://localhost:1@example.test"}, "url"),
         ({"url": "gopher://example.test"}, "url"),
+        ({"url": "http://xn--/"}, "url"),
         ({"url": URL, "token": "a\r\nHost: b"}, "token"),
         ({"url": URL, "signing_token": "whsec_short"}, "signing_token"),
         ({"url": URL, "signing_token": "secret"}, "signing_token"),
