@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Literal
 
 from registry.access import Ability, Actor, can
@@ -54,6 +54,14 @@ class Serials:
 
 
 @dataclass(frozen=True, slots=True)
+class People:
+    """Who works on a project, as (user name, access level), until a membership ends."""
+
+    levels: tuple[tuple[str, int], ...]
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Readable:
     """What an actor may read of the projects below a group, and what that was computed from."""
 
@@ -85,7 +93,7 @@ class Lookups:
         self._serials: Cache[tuple[str, str], dict[tuple[int, ...], Serials]] = Cache("serials", 100_000)
         self._serials_size = 0
         self._files: dict[FileKey, FileRow] = {}
-        self._people: Cache[int, tuple[tuple[str, int], ...]] = Cache("people", 500_000, weigh=_people_weight)
+        self._people: Cache[int, People] = Cache("people", 500_000, weigh=_people_weight)
         self._settings: Cache[None, dict[str, object]] = Cache("settings", 1)
         self._grants: Cache[str, tuple[Grant, ...]] = Cache("grants", 10)
         self._signing_keys: Cache[None, tuple[PublicKey, ...]] = Cache("signing_keys", 1)
@@ -95,7 +103,7 @@ class Lookups:
         """Who holds a token: a personal access token or a deploy token."""
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         found = await self._tokens.get(digest, lambda: self._load_actor(digest))
-        if isinstance(found, Actor) and found.valid_until is not None and found.valid_until <= datetime.now(UTC):
+        if isinstance(found, Actor) and _is_over(found):
             self._tokens.forget(digest)
             found = await self._tokens.get(digest, lambda: self._load_actor(digest))
         return found
@@ -210,9 +218,13 @@ class Lookups:
         )
         return bool(roots) if root_path is None else root_path in roots
 
-    async def people(self, project_id: int) -> tuple[tuple[str, int], ...]:
-        """Who works on a project, as (user name, access level), the members of the groups above it included."""
-        return await self._people.get(project_id, lambda: self._load_people(project_id))
+    async def people(self, project_id: int) -> People:
+        """Who works on a project, the members of the groups above it included."""
+        found = await self._people.get(project_id, lambda: self._load_people(project_id))
+        if _is_over(found):
+            self._people.forget(project_id)
+            found = await self._people.get(project_id, lambda: self._load_people(project_id))
+        return found
 
     async def settings(self) -> dict[str, object]:
         """The instance's settings that differ from the defaults."""
@@ -299,7 +311,7 @@ class Lookups:
         if owner.state != "active":
             return Refusal("blocked")
         places = await accounts.list_memberships(self._db, owner.user_id)
-        ends = [day for day in (owner.expires_at, *(m.expires_at for m in places)) if day is not None]
+        ends = (owner.expires_at, *(m.expires_at for m in places))
         return Actor(
             kind="user",
             id=owner.user_id,
@@ -311,7 +323,7 @@ class Lookups:
             groups={m.namespace_id: m.access_level for m in places if m.namespace_id is not None},
             projects={m.project_id: m.access_level for m in places if m.project_id is not None},
             sees_groups=frozenset(group for m in places for group in m.ancestry),
-            valid_until=min((datetime.combine(day, time.min, UTC) for day in ends), default=None),
+            valid_until=_first(ends),
             networks=tuple(ipaddress.ip_network(network) for network in owner.networks),
             packages=tuple(owner.packages),
         )
@@ -350,8 +362,10 @@ class Lookups:
             group_id = route.namespace_id if route else None
         return await namespaces.find_group(self._db, group_id) if group_id is not None else None
 
-    async def _load_people(self, project_id: int) -> tuple[tuple[str, int], ...]:
-        return tuple((one.username, one.access_level) for one in await accounts.list_people(self._db, project_id))
+    async def _load_people(self, project_id: int) -> People:
+        found = await accounts.list_people(self._db, project_id)
+        levels = tuple((one.username, one.access_level) for one in found)
+        return People(levels, _first(one.expires_at for one in found))
 
     async def _load_group_projects(self, group_id: int | None) -> tuple[Project, ...]:
         return tuple(await namespaces.list_group_projects(self._db, group_id))
@@ -368,8 +382,17 @@ class Lookups:
         return Serials(pairs, any(row.exists for row in rows), listed, () if plain else statuses)
 
 
-def _people_weight(people: tuple[tuple[str, int], ...]) -> int:
-    return 1 + len(people)
+def _people_weight(people: People) -> int:
+    return 1 + len(people.levels)
+
+
+def _is_over(found: Actor | People) -> bool:
+    return found.valid_until is not None and found.valid_until <= datetime.now(UTC)
+
+
+def _first(days: Iterable[date | None]) -> datetime | None:
+    """When the first of these days begins, in UTC: what ends on a day is over then."""
+    return min((datetime.combine(day, time.min, UTC) for day in days if day is not None), default=None)
 
 
 async def _nowhere_yet() -> dict[tuple[int, ...], Serials]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from registry.budget import Budget
 from registry.changes import Changes
 from registry.db.connection import Database
 from registry.documents import Documents
@@ -21,6 +22,15 @@ from registry.storage import BlobStore
 from registry.usage import Usage
 
 _FOLLOWERS = 100
+# Audits at the same time, how many may stand in line for that, and how long: an audit may cost a second and 100 MB.
+_AUDITS = 2
+_AUDITS_WAITING = 100
+_AUDIT_WAIT_SECONDS = 30
+
+
+def _audits() -> Budget:
+    refusal = "Too many audits are under way"
+    return Budget(_AUDITS, waiting=_AUDITS_WAITING, seconds=_AUDIT_WAIT_SECONDS, refusal=refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class Services:
     `normalize` and `same_version` know how each format, named first, compares names and versions. `draining` is set
     once the server was told to stop, `outgrown` while the schema of the database is too new for this release.
     `siblings` are the other workers on this port, if there are any. `followers` bounds those who wait here for the next
-    change.
+    change, `audits` the dependency trees that are looked at here at the same time.
     """
 
     settings: Settings
@@ -51,6 +61,7 @@ class Services:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     outgrown: asyncio.Event = field(default_factory=asyncio.Event)
     followers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FOLLOWERS))
+    audits: Budget = field(default_factory=_audits)
 
     @property
     def api_url(self) -> str:

@@ -20,20 +20,24 @@ from registry.derived_tokens import Wanted
 from registry.errors import NotFound, TooBusy
 
 LIFETIME = timedelta(minutes=10)
-# Sign-ins under way at the same time, from one address and in all: each is a row until it is over.
+# Sign-ins under way at the same time, from one address, from one site, and in all: each is a row until it is over.
 MOST_HERE = 20
+MOST_AROUND = 100
 MOST = 10_000
 
 
-async def begin(db: Database, address: str) -> tuple[str, str]:
-    """Begin a sign-in: the secret of the browser's page, and that with which the client asks. Raises TooBusy."""
+async def begin(db: Database, address: str, site: str) -> tuple[str, str]:
+    """Begin a sign-in: the secret of the browser's page, and that with which the client asks. Raises TooBusy.
+
+    `site` is the network around the address that may be the same people's.
+    """
+    await _check_open(db, address, site)
     browser, client = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     async with db.transaction() as tx:
         await sign_ins.forget_old(tx, LIFETIME)
-        under_way = await sign_ins.count_open(tx, address)
-        if under_way.here >= MOST_HERE or under_way.everywhere >= MOST:
-            raise TooBusy("Too many sign-ins are under way", retry_after=60)
-        await sign_ins.insert(tx, browser_sha256=digest(browser), client_sha256=digest(client), address=address)
+        await sign_ins.insert(
+            tx, browser_sha256=digest(browser), client_sha256=digest(client), address=address, site=site
+        )
     return browser, client
 
 
@@ -47,6 +51,7 @@ async def find(db: Database, browser: str) -> SignIn:
 
 async def confirm(db: Database, browser: str, actor: Actor) -> None:
     """Let the client in as the user whose token was shown. Raises NotFound when the sign-in is over."""
+    await find(db, browser)
     async with db.transaction() as tx:
         if actor.token_id is None or not await sign_ins.show_token(tx, digest(browser), actor.token_id, LIFETIME):
             raise _over()
@@ -54,16 +59,26 @@ async def confirm(db: Database, browser: str, actor: Actor) -> None:
 
 async def fetch(db: Database, client: str, address: str | None) -> str | None:
     """The token for the client, once; None as long as nobody confirmed. Raises NotFound, Unauthenticated, Forbidden."""
+    # Clients ask again and again, and strangers guess: neither costs a transaction.
+    asked = await sign_ins.find_asked(db, digest(client), LIFETIME)
+    if asked is None:
+        raise _over()
+    if asked.token_id is None:
+        return None
     async with db.transaction() as tx:
         asked = await sign_ins.lock_asked(tx, digest(client), LIFETIME)
-        if asked is None:
+        if asked is None or asked.token_id is None:
             raise _over()
-        if asked.token_id is None:
-            return None
         await sign_ins.delete(tx, asked.id)
         _, text = await derived_tokens.derive(tx, asked.token_id, Wanted("npm login"), address)
         await changes.record(tx, [Change("token", digest(text).hex())])
     return text
+
+
+async def _check_open(db: Database, address: str, site: str) -> None:
+    under_way = await sign_ins.count_open(db, address, site, LIFETIME)
+    if under_way.here >= MOST_HERE or under_way.around >= MOST_AROUND or under_way.everywhere >= MOST:
+        raise TooBusy("Too many sign-ins are under way", retry_after=60)
 
 
 def _over() -> NotFound:

@@ -490,11 +490,13 @@ CREATE TABLE public.sign_ins (
     browser_sha256 bytea NOT NULL,
     client_sha256 bytea NOT NULL,
     address text NOT NULL,
+    site text NOT NULL,
     token_id bigint,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT sign_ins_browser_sha256_check CHECK ((length(browser_sha256) = 32)),
     CONSTRAINT sign_ins_client_sha256_check CHECK ((length(client_sha256) = 32))
 );
+COMMENT ON COLUMN public.sign_ins.site IS 'the address, or the network around it that one site may have';
 COMMENT ON COLUMN public.sign_ins.token_id IS 'the token shown in the browser; null until then';
 ALTER TABLE public.sign_ins ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.sign_ins_id_seq

@@ -26,7 +26,8 @@ async def load(services: Services, *found: Advisory, replace: bool = False, keep
 
 
 async def about(services: Services, *names: str) -> list[tuple[str, str]]:
-    return [(one.osv_id, one.title) for one in await rows.list_about(services.db, "npm", names or ("gadget",))]
+    found = await rows.list_about(services.db, "npm", names or ("gadget",), details=0, limit=9)
+    return [(one.osv_id, one.title) for one in found]
 
 
 async def test_newer_states_replace_older_ones_and_never_the_other_way(services: Services) -> None:
@@ -37,7 +38,7 @@ async def test_newer_states_replace_older_ones_and_never_the_other_way(services:
 
     assert [("A", "day 2")] == await about(services)
     assert [("B", "day 3")] == await about(services, "other")
-    assert [] == await rows.list_about(services.db, "PyPI", ["gadget"])
+    assert [] == await rows.list_about(services.db, "PyPI", ["gadget"], details=0, limit=9)
 
 
 async def test_withdrawn_ones_go_and_replacing_keeps_ones_own(services: Services) -> None:

@@ -21,7 +21,7 @@ from registry.db import listings, tokens
 from registry.db.accounts import Place
 from registry.db.listings import GroupFilter, ProjectFilter
 from registry.db.tokens import AccessToken, TokenFilter
-from registry.errors import MethodNotAllowed, NotFound, Unauthenticated
+from registry.errors import Forbidden, MethodNotAllowed, NotFound, Unauthenticated
 from registry.memberships import LEVELS
 from registry.server import responses
 from registry.server.context import Context
@@ -112,7 +112,12 @@ async def show_itself(context: Context) -> web.Response:
 
 
 async def associations(context: Context) -> web.Response:
-    """List the groups and projects that the token of this request reaches by membership."""
+    """List the groups and projects that the token of this request reaches by membership.
+
+    Not with a token that is limited to some packages: it reaches none of them as a whole.
+    """
+    if context.actor.packages:
+        raise Forbidden("403 Forbidden - This token is for some packages only.")
     values, db = await given(context), context.services.db
     sight = listings.sight_of(context.actor, minimum=values.get("min_access_level", min(LEVELS)))
     asked, base_url = pages(values), context.services.settings.base_url

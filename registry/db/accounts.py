@@ -105,10 +105,11 @@ class DeployToken:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An active member of a project, direct or of a group above."""
+    """An active member of a project, direct or of a group above; `expires_at` is when that may be no longer so."""
 
     username: str
     access_level: int
+    expires_at: date | None
 
 
 @dataclass(frozen=True, slots=True)

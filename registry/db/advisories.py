@@ -72,6 +72,11 @@ async def count(db: Db) -> list[AdvisoryCount]:
     return [AdvisoryCount(**row) for row in await db.fetch(SQL.count)]
 
 
-async def list_about(db: Db, ecosystem: str, names: Sequence[str]) -> list[PackageAdvisory]:
-    """What is known against some packages, in the order of their names."""
-    return [PackageAdvisory(**row) for row in await db.fetch(SQL.list_about, ecosystem, names)]
+async def list_about(
+    db: Db, ecosystem: str, names: Sequence[str], *, details: int, limit: int
+) -> list[PackageAdvisory]:
+    """What is known against some packages, in the order of their names: `limit` advisories at most.
+
+    `details` is how many characters of the details of each are wanted.
+    """
+    return [PackageAdvisory(**row) for row in await db.fetch(SQL.list_about, ecosystem, names, details, limit)]

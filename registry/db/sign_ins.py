@@ -16,6 +16,7 @@ class OpenSignIns:
     """How many sign-ins are under way."""
 
     here: int
+    around: int
     everywhere: int
 
 
@@ -40,15 +41,15 @@ async def forget_old(tx: Db, lifetime: timedelta) -> None:
     await tx.execute(SQL.forget_old, lifetime)
 
 
-async def count_open(tx: Db, address: str) -> OpenSignIns:
-    """How many sign-ins are under way, from one address and from all."""
-    row = await tx.fetchrow(SQL.count_open, address)
+async def count_open(db: Db, address: str, site: str, lifetime: timedelta) -> OpenSignIns:
+    """How many sign-ins are under way, from one address, from one site, and from all."""
+    row = await db.fetchrow(SQL.count_open, address, site, lifetime)
     return OpenSignIns(**row)  # type: ignore[arg-type]  # it always answers one row
 
 
-async def insert(tx: Db, *, browser_sha256: bytes, client_sha256: bytes, address: str) -> None:
+async def insert(tx: Db, *, browser_sha256: bytes, client_sha256: bytes, address: str, site: str) -> None:
     """Begin a sign-in, known by the digests of its two secrets."""
-    await tx.execute(SQL.insert, browser_sha256, client_sha256, address)
+    await tx.execute(SQL.insert, browser_sha256, client_sha256, address, site)
 
 
 async def find_waiting(db: Db, browser_sha256: bytes, lifetime: timedelta) -> SignIn | None:
@@ -62,8 +63,14 @@ async def show_token(tx: Db, browser_sha256: bytes, token_id: int, lifetime: tim
     return await tx.fetchval(SQL.show_token, browser_sha256, token_id, lifetime) is not None
 
 
+async def find_asked(db: Db, client_sha256: bytes, lifetime: timedelta) -> AskedSignIn | None:
+    """The sign-in that a client asks about."""
+    row = await db.fetchrow(SQL.find_asked, client_sha256, lifetime)
+    return AskedSignIn(**row) if row else None
+
+
 async def lock_asked(tx: Db, client_sha256: bytes, lifetime: timedelta) -> AskedSignIn | None:
-    """The sign-in that a client asks about, locked until the end of the transaction."""
+    """The same, locked until the end of the transaction."""
     row = await tx.fetchrow(SQL.lock_asked, client_sha256, lifetime)
     return AskedSignIn(**row) if row else None
 

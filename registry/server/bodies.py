@@ -81,32 +81,47 @@ def check_length(request: web.Request, limit: int, *, beside: int = 0) -> None:
 
 async def read(request: web.Request, limit: int = MAX_SMALL) -> bytes:
     """A small body as a whole. Raises TooLarge above `limit` bytes."""
+    return await _whole(request, chunks(request), limit)
+
+
+async def read_packed(request: web.Request, limit: int) -> bytes:
+    """A small body as it was sent, which may be gzipped, as npm posts it to the audit routes; see `inflated`.
+
+    Raises TooLarge, UnsupportedMedia.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() not in {"gzip", "identity"}:
+        raise UnsupportedMedia("only gzip is accepted as Content-Encoding")
+    return await _whole(request, _arriving(request), limit)
+
+
+def inflated(request: web.Request, body: bytes, limit: int) -> bytes:
+    """What was packed into a body; `limit` counts inflated bytes. Raises TooLarge, and Invalid for what is no gzip."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "gzip":
+        return body
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        whole = inflater.decompress(body, limit + 1)
+    except zlib.error:
+        raise Invalid("the body is not valid gzip") from None
+    if len(whole) > limit:
+        raise _too_large(limit)
+    if not inflater.eof or inflater.unused_data:
+        raise Invalid("the body is not valid gzip")
+    return whole
+
+
+async def _whole(request: web.Request, pieces: AsyncIterator[bytes], limit: int) -> bytes:
     check_length(request, limit)
     body = bytearray()
-    async for chunk in chunks(request):
-        body += chunk
+    async for piece in pieces:
+        body += piece
         if len(body) > limit:
-            raise TooLarge(f"the request body is larger than {limit} bytes")
+            raise _too_large(limit)
     return bytes(body)
 
 
-async def read_inflated(request: web.Request, limit: int) -> bytes:
-    """A small body that may come gzipped, as npm posts it to the audit routes; `limit` counts inflated bytes."""
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in {"gzip", "identity"}:
-        raise UnsupportedMedia("only gzip is accepted as Content-Encoding")
-    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding == "gzip" else None
-    body = bytearray()
-    async for chunk in _arriving(request):
-        try:
-            body += inflater.decompress(chunk, limit + 1 - len(body)) if inflater else chunk
-        except zlib.error:
-            raise Invalid("the body is not valid gzip") from None
-        if len(body) > limit:
-            raise TooLarge(f"the request body is larger than {limit} bytes")
-    if inflater is not None and (not inflater.eof or inflater.unused_data):
-        raise Invalid("the body is not valid gzip")
-    return bytes(body)
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the request body is larger than {limit} bytes")
 
 
 async def values(request: web.Request) -> dict[str, Any]:

@@ -55,8 +55,9 @@ GUESS_SECONDS = 60
 
 # More clients than this in one window, and it starts again: strangers are rather let in than shut out.
 _MOST_CLIENTS = 50_000
-# Bits of an IPv6 address that are one subscriber's.
+# Bits of an IPv6 address that are one subscriber's, and of one site, which may have as many networks as it likes.
 _SUBSCRIBER = 64
+_SITE = 48
 
 
 T = TypeVar("T")
@@ -207,6 +208,15 @@ class Limits:
 @functools.lru_cache(maxsize=4096)
 def subscriber(address: str | None) -> str:
     """Who is counted as one: an address of IPv4, a network of IPv6, of which everybody has all addresses."""
+    return _network(address, _SUBSCRIBER)
+
+
+def site(address: str | None) -> str:
+    """The same as wide as the networks of IPv6 that whole sites are given."""
+    return _network(address, _SITE)
+
+
+def _network(address: str | None, bits: int) -> str:
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:
@@ -215,7 +225,7 @@ def subscriber(address: str | None) -> str:
         return str(parsed)
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed) >> _SUBSCRIBER << _SUBSCRIBER, _SUBSCRIBER)))
+    return str(ipaddress.ip_network((int(parsed) >> 128 - bits << 128 - bits, bits)))
 
 
 def _number(value: object, default: int) -> int:

@@ -173,6 +173,10 @@ class Pipeline:
         services, request, endpoint = self._services, context.request, context.endpoint
         route = endpoint.route
         if route.ability is Ability.PUBLIC and endpoint.level is None:
+            if route.counted or endpoint.format is not None:
+                await services.changes.barrier()
+                await self._configure_limits()
+                self._count(context)
             return await route.handler(context)
         # Who came in by a mount has passed the barrier to find it.
         if context.seen is None:
@@ -196,23 +200,31 @@ class Pipeline:
     async def _admit(self, context: Context) -> None:
         """Find out who asks, and count the request. Raises Unauthenticated, RateLimited."""
         services = self._services
+        await self._configure_limits()
+        try:
+            await self._sign_in(context)
+        finally:
+            self._count(context)
+        _check_packages(context, context.actor)
+        if context.actor.is_user and context.actor.token_id is not None:
+            services.usage.token_used(context.actor.token_id)
+        if context.actor.kind == "deploy_token" and not context.endpoint.face.deploy_tokens:
+            context.actor = ANONYMOUS
+
+    async def _configure_limits(self) -> None:
+        services = self._services
         if self._limits_as_of != services.changes.position:
             position = services.changes.position
             # While Postgres is away, what was chosen last goes on.
             with contextlib.suppress(Unavailable):
                 self._limits.configure(await services.lookups.settings())
                 self._limits_as_of = position
-        try:
-            await self._sign_in(context)
-        finally:
-            if self._limits.active:
-                packages = context.endpoint.format is not None
-                context.quota = self._limits.count(context.actor, context.address, packages=packages)
-        _check_packages(context, context.actor)
-        if context.actor.is_user and context.actor.token_id is not None:
-            services.usage.token_used(context.actor.token_id)
-        if context.actor.kind == "deploy_token" and not context.endpoint.face.deploy_tokens:
-            context.actor = ANONYMOUS
+
+    def _count(self, context: Context) -> None:
+        """Count the request as what is known of its caller by now. Raises RateLimited."""
+        if self._limits.active:
+            packages = context.endpoint.format is not None or context.endpoint.route.counted
+            context.quota = self._limits.count(context.actor, context.address, packages=packages)
 
     async def _sign_in(self, context: Context) -> None:
         """Find out who asks. Raises Unauthenticated, RateLimited."""
@@ -284,7 +296,8 @@ def _check_packages(context: Context, actor: Actor) -> None:
     route, of = context.endpoint.route, context.endpoint.format
     if not actor.packages or route.own or route.ability in {Ability.PUBLIC, Ability.ITSELF}:
         return
-    name = context.params.get("name")
+    params = context.params
+    name = params["name"] if "name" in params else params.get("spec", "").rpartition("@")[0] or None
     if of is None or name is None or not actor.is_for(of.package_type, of.normalize(name)):
         only = ", ".join(one.partition(":")[2] for one in actor.packages)
         raise Forbidden(f"403 Forbidden - This token is for {only} only.")

@@ -73,8 +73,9 @@ class Route:
     management calls read them with `parameters.given`.
 
     A `placeless` route of a format has nothing to do with the project or group it is below: that is not looked up, and
-    the route is treated like one of the instance's. `own` ones are about the caller alone, and open to tokens that are
-    limited to some packages.
+    the route is treated like one of the instance's. `own` ones are about the caller alone, or tell nothing of what
+    is here, and open to tokens that are limited to some packages. `counted` says of a public route that is no format's
+    that requests count against the limits of the package APIs, as those of a format always do.
 
     The rest is for the OpenAPI document: `also`, what the handler asks of the caller besides, `headers` that it looks
     at, the `body` where it is not made of parameters, and `answers` by status, None for one without a body; those that
@@ -88,6 +89,7 @@ class Route:
     levels: frozenset[Level] = PROJECT
     placeless: bool = False
     own: bool = False
+    counted: bool = False
     denied: Callable[[Context, RegistryError], Awaitable[web.StreamResponse]] | None = None
     face: Face | None = None
     parameters: tuple[Parameter, ...] = ()

@@ -15,11 +15,13 @@ CREATE TABLE sign_ins (
     browser_sha256 bytea NOT NULL UNIQUE CHECK (length(browser_sha256) = 32),
     client_sha256  bytea NOT NULL UNIQUE CHECK (length(client_sha256) = 32),
     address        text NOT NULL,
+    site           text NOT NULL,
     token_id       bigint REFERENCES personal_access_tokens ON DELETE CASCADE,
     created_at     timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX sign_ins_created_at ON sign_ins (created_at);
 CREATE INDEX sign_ins_token ON sign_ins (token_id) WHERE token_id IS NOT NULL;
+COMMENT ON COLUMN sign_ins.site IS 'the address, or the network around it that one site may have';
 COMMENT ON COLUMN sign_ins.token_id IS 'the token shown in the browser; null until then';
 
 CREATE TABLE package_stars (

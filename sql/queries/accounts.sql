@@ -94,8 +94,9 @@ RETURNING user_id;
 DELETE FROM members WHERE (namespace_id = $1 OR project_id = $2) AND user_id = $3 RETURNING user_id;
 
 -- name: list_people -> Person
--- Who works on a project, the members of the groups above it included, each with the highest level.
-SELECT u.username, max(m.access_level)::int AS access_level
+-- Who works on a project, the members of the groups above it included, each with the highest level,
+-- and with the first day when one of the memberships has ended.
+SELECT u.username, max(m.access_level)::int AS access_level, min(m.expires_at) AS expires_at
   FROM projects AS p
   JOIN namespaces AS n ON n.id = p.namespace_id
   JOIN members AS m ON m.project_id = p.id OR m.namespace_id = ANY(n.ancestry)

@@ -52,10 +52,13 @@ SELECT EXISTS (SELECT 1 FROM advisories);
 SELECT severity, count(*) AS advisories, max(modified) AS newest FROM advisories GROUP BY severity ORDER BY severity;
 
 -- name: list_about -> PackageAdvisory
--- What is known against some packages of an ecosystem.
-SELECT p.name, a.id, a.osv_id, a.title, a.details, a.severity, a.cvss_vector, a.cvss_score, a.cwes, a.url, a.published,
-       a.modified, p.ranges, p.versions
-  FROM advisory_packages AS p
+-- What is known against some packages of an ecosystem: $4 at most, with the first $3 characters of the details of each.
+-- A title may be as long, where it was taken from the details.
+SELECT p.name, a.id, a.osv_id, left(a.title, 500) AS title, left(a.details, $3) AS details, a.severity, a.cvss_vector,
+       a.cvss_score, a.cwes, a.url, a.published, a.modified, p.ranges, p.versions
+  FROM (SELECT advisory_id, name, ranges, versions
+          FROM advisory_packages
+         WHERE ecosystem = $1 AND name = ANY($2::text[])
+         LIMIT $4) AS p
   JOIN advisories AS a ON a.id = p.advisory_id
- WHERE p.ecosystem = $1 AND p.name = ANY($2::text[])
  ORDER BY p.name, a.id;

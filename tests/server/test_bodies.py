@@ -70,7 +70,8 @@ async def show_small(context: Context) -> web.StreamResponse:
 
 
 async def show_inflated(context: Context) -> web.StreamResponse:
-    return json_response({"length": len(await bodies.read_inflated(context.request, 100_000))})
+    body = bodies.inflated(context.request, await bodies.read_packed(context.request, 100_000), 100_000)
+    return json_response({"length": len(body)})
 
 
 # Nothing listens there, and nothing is asked of it.

@@ -13,6 +13,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from registry import accounts
 from registry.access import ANONYMOUS, Actor
@@ -143,6 +144,22 @@ async def test_users_are_counted_by_themselves_whatever_token_they_use(people: P
     for somebody_else in (other, deploy):
         assert [200, 200, 429] == await statuses(somebody_else, path, path, path)
     assert [200] * 5 == await statuses(people.anonymous, *[path] * 5)
+
+
+async def test_signing_in_a_client_counts_as_a_request_to_a_package_api(people: People) -> None:
+    begin = "/api/v4/packages/npm/-/v1/login"
+    begun = await (await people.anonymous.ask("POST", begin)).json()
+    page, done = URL(begun["loginUrl"]).path, URL(begun["doneUrl"]).path
+    await limit(people, on("unauthenticated_packages_api", 1))
+
+    first = await people.anonymous.get(done)
+    others = [("GET", done), ("GET", page), ("POST", page), ("POST", begin),
+              ("PUT", "/api/v4/packages/npm/-/user/org.couchdb.user:ada")]  # fmt: skip
+
+    assert (202, "0") == (first.status, first.headers["RateLimit-Remaining"])
+    assert [429] * 5 == [(await people.anonymous.ask(method, url)).status for method, url in others]
+    # What watches over the server goes on.
+    assert [200, 200] == await statuses(people.anonymous, "/-/liveness", "/-/readiness")
 
 
 async def test_the_limit_of_the_package_api_takes_the_place_of_the_general_one(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -17,32 +17,31 @@ from registry.formats.npm.semver import Precedence
 ECOSYSTEM = "npm"
 # A lock file of ten thousand packages is a large one.
 MOST_VERSIONS = 50_000
-MOST_PATHS = 100  # of one advisory in a report of npm 6 and pnpm 10: trees repeat themselves
+# Of one advisory in a report of npm 6 and pnpm 10, and of all: trees repeat themselves.
+MOST_PATHS = 100
+MOST_PATHS_IN_ALL = 10_000
+_LONGEST_PATH = 500
+# Advisories about the packages of a tree, whatever its versions: the largest trees have two thousand.
+MOST_KNOWN = 5_000
+# Versions held against the intervals of advisories, and versions that these list: a second of work, some MB of answer.
+MOST_COMPARED = 1_000_000
+# Characters of an advisory's details in a report.
+_OVERVIEW = 2_000
 
 _SEVERITIES = ("info", "low", "moderate", "high", "critical")
-
-# `advisories/bulk` when nothing is known: GitLab answers a list; npm 7 and later expect an object.
-BULK = b"{}"
 
 Installed = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What `audits` and `audits/quick` are asked about: every place in a tree, as (name, version, path)."""
+    """What an audit is about: the versions by name, and for `audits` their places, as (name, version, path)."""
 
-    places: tuple[tuple[str, str, str], ...]
-
-    @property
-    def installed(self) -> Installed:
-        """The versions by name."""
-        found: dict[str, set[str]] = {}
-        for name, version, _ in self.places:
-            found.setdefault(name, set()).add(version)
-        return {name: frozenset(versions) for name, versions in found.items()}
+    installed: Installed
+    places: tuple[tuple[str, str, str], ...] = ()
 
 
-def parse_bulk(document: Mapping[str, object]) -> Installed:
+def parse_bulk(document: Mapping[str, object]) -> Tree:
     """Read names and lists of versions. Raises Invalid, TooLarge."""
     found: dict[str, frozenset[str]] = {}
     total = 0
@@ -54,7 +53,7 @@ def parse_bulk(document: Mapping[str, object]) -> Installed:
             raise _too_many()
         # Versions of links and git checkouts may be anything: nothing is known of these.
         found[name] = frozenset(version for version in versions if isinstance(version, str))
-    return found
+    return Tree(found)
 
 
 def parse_tree(document: Mapping[str, object]) -> Tree:
@@ -72,19 +71,25 @@ def parse_tree(document: Mapping[str, object]) -> Tree:
                 continue
             path = f"{above}>{name}" if above else name
             # Paths grow with the depth, and somebody may send nothing but depth.
-            path = path if len(path) <= 2000 else f"...>{name}"
+            path = path if len(path) <= _LONGEST_PATH else f"...>{name}"
             if isinstance(one.get("version"), str):
                 places.append((name, one["version"], path))
             waiting.append((one.get("dependencies"), path))
             if len(places) > MOST_VERSIONS or len(waiting) > MOST_VERSIONS:
                 raise _too_many()
-    return Tree(tuple(places))
+    installed: dict[str, set[str]] = {}
+    for name, version, _ in places:
+        installed.setdefault(name, set()).add(version)
+    return Tree({name: frozenset(versions) for name, versions in installed.items()}, tuple(places))
 
 
-def bulk(installed: Installed, known: Sequence[PackageAdvisory]) -> bytes:
-    """What is known against the versions that are installed, by package name."""
+def bulk(tree: Tree, known: Sequence[PackageAdvisory]) -> bytes:
+    """What is known against the versions that are installed, by package name. Raises TooLarge.
+
+    When nothing is known, GitLab answers a list; npm 7 and later expect an object.
+    """
     report: dict[str, list[object]] = {}
-    for one, _ in _matches(installed, known):
+    for one, _ in _matches(tree.installed, known):
         report.setdefault(one.name, []).append(
             {
                 "id": one.id,
@@ -100,7 +105,11 @@ def bulk(installed: Installed, known: Sequence[PackageAdvisory]) -> bytes:
 
 
 def quick(tree: Tree, known: Sequence[PackageAdvisory]) -> bytes:
-    """The report that npm 6 and pnpm 10 read, with every place where an advisory applies, up to a limit."""
+    """The report that npm 6 and pnpm 10 read, with every place where an advisory applies, up to a limit.
+
+    Raises TooLarge.
+    """
+    left = MOST_PATHS_IN_ALL
     counts = dict.fromkeys(_SEVERITIES, 0)
     found, actions = dict[str, object](), list[object]()
     where: dict[str, list[tuple[str, str]]] = {}
@@ -109,11 +118,11 @@ def quick(tree: Tree, known: Sequence[PackageAdvisory]) -> bytes:
     for one, versions in _matches(tree.installed, known):
         places = [(version, path) for version, path in where[one.name] if version in versions]
         counts[one.severity] += len(places)
-        found[str(one.id)] = _advisory(one, places[:MOST_PATHS])
-        resolves = [
-            {"id": one.id, "path": path, "dev": False, "optional": False, "bundled": False}
-            for _, path in places[:MOST_PATHS]
-        ]
+        # One at least of each: clients look at the first.
+        told = places[: max(1, min(MOST_PATHS, left))]
+        left -= len(told)
+        found[str(one.id)] = _advisory(one, told)
+        resolves = [{"id": one.id, "path": path, "dev": False, "optional": False, "bundled": False} for _, path in told]
         actions.append({"action": "review", "module": one.name, "resolves": resolves})
     total = len(tree.places)
     metadata = {
@@ -126,14 +135,23 @@ def quick(tree: Tree, known: Sequence[PackageAdvisory]) -> bytes:
     return orjson.dumps({"actions": actions, "advisories": found, "muted": [], "metadata": metadata})
 
 
-def is_affected(advisory: PackageAdvisory, version: str) -> bool:
-    """Whether an advisory is about a version (OSV schema, evaluation): in a range, or listed."""
-    if version in advisory.versions:
-        return True
-    exact = _precedence(version)
-    if exact is None:
-        return False
-    return any(_is_within(exact, *interval) for interval in advisory.ranges)
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One of the two forms of an audit: how it is asked, how it is answered, how much of each advisory's details."""
+
+    parse: Callable[[Mapping[str, object]], Tree]
+    report: Callable[[Tree, Sequence[PackageAdvisory]], bytes]
+    details: int
+
+
+BULK = Form(parse_bulk, bulk, 0)
+QUICK = Form(parse_tree, quick, _OVERVIEW)
+
+
+def affected(advisory: PackageAdvisory, versions: Iterable[str]) -> frozenset[str]:
+    """Which of some versions an advisory is about (OSV schema, evaluation): those in a range, or listed."""
+    listed = frozenset(advisory.versions)
+    return frozenset(version for version in versions if version in listed or _covers(advisory, version))
 
 
 def vulnerable_versions(advisory: PackageAdvisory) -> str:
@@ -148,9 +166,15 @@ def vulnerable_versions(advisory: PackageAdvisory) -> str:
     return " || ".join([*ranges, *covered])
 
 
-def _matches(installed: Installed, known: Sequence[PackageAdvisory]) -> Iterator[tuple[PackageAdvisory, set[str]]]:
+def _matches(
+    installed: Installed, known: Sequence[PackageAdvisory]
+) -> Iterator[tuple[PackageAdvisory, frozenset[str]]]:
+    """The advisories that apply, each with the versions it is about. Raises TooLarge for too much to look at."""
+    compared = sum((len(installed.get(one.name, ())) + len(one.versions)) * (1 + len(one.ranges)) for one in known)
+    if len(known) > MOST_KNOWN or compared > MOST_COMPARED:
+        raise TooLarge(f"More than {MOST_KNOWN} advisories are about these packages: audit fewer of them at a time")
     for one in known:
-        versions = {version for version in installed.get(one.name, ()) if is_affected(one, version)}
+        versions = affected(one, installed.get(one.name, ()))
         if versions:
             yield one, versions
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from registry.access import Ability, AccessLevel, Actor, level_in
+from registry.access import ANONYMOUS, Ability, AccessLevel, Actor, can, level_in
 from registry.db import packages
 from registry.errors import Forbidden, Invalid, NotFound
 from registry.formats.npm import finding, names
@@ -37,7 +37,7 @@ async def set_access(context: Context) -> web.StreamResponse:
         raise Forbidden("403 Forbidden - There are no one-time passwords here: limit tokens instead (npm token create)")
     if wanted is None and document.get("publish_requires_tfa") is False:
         return responses.json({"ok": True})
-    if wanted not in {"public", "restricted", "private"}:
+    if wanted not in ("public", "restricted", "private"):
         raise Invalid("access is public or restricted")
     if (wanted == "public") != await _is_public(context):
         raise Forbidden("403 Forbidden - A package is as visible as its project: change the visibility of the project")
@@ -51,7 +51,7 @@ async def index(context: Context) -> web.StreamResponse:
     only = context.request.query.get("user")
     levels: dict[str, int] = {}
     for project, _ in serials.pairs:
-        for name, level in await context.services.lookups.people(project):
+        for name, level in (await context.services.lookups.people(project)).levels:
             levels[name] = max(level, levels.get(name, 0))
     return responses.json({name: _permission(level) for name, level in levels.items() if only in {None, name}})
 
@@ -85,10 +85,7 @@ async def change_team(context: Context) -> web.StreamResponse:
 async def _is_public(context: Context) -> bool:
     serials = await finding.find(context, finding.asked_name(context))
     found = [await context.services.lookups.project(str(project)) for project, _ in serials.pairs]
-    return any(
-        one is not None and (one.visibility == "public" or one.package_registry_access_level == "public")
-        for one in found
-    )
+    return any(one is not None and can(ANONYMOUS, Ability.READ_PACKAGE, one) for one in found)
 
 
 async def _projects(context: Context) -> list[Project]:

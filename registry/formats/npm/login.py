@@ -20,7 +20,7 @@ from registry.derived_tokens import Wanted
 from registry.errors import Forbidden, Invalid, NotFound, RegistryError, Unauthenticated
 from registry.server import bodies, responses, shown
 from registry.server.context import Context
-from registry.server.limits import subscriber
+from registry.server.limits import site, subscriber
 
 PAGE = "/-/npm/v1/login"
 _USER = "org.couchdb.user:"
@@ -33,7 +33,8 @@ _TITLE = "Sign in a package client"
 
 async def begin(context: Context) -> web.StreamResponse:
     """Begin `npm login`: where the user confirms, and where the client asks whether they did."""
-    browser, client = await sign_in.begin(context.services.db, subscriber(context.address))
+    address = context.address
+    browser, client = await sign_in.begin(context.services.db, subscriber(address), site(address))
     base = f"{context.services.settings.base_url}{PAGE}"
     return responses.json({"loginUrl": f"{base}/{browser}", "doneUrl": f"{base}/{client}/done"})
 
@@ -125,7 +126,8 @@ async def _form(context: Context) -> dict[str, str]:
     if not isinstance(guard, str) or not isinstance(token, str) or not token.strip():
         raise Invalid("The form is not complete")
     cookie = request.cookies.get(_COOKIE, "")
-    if not cookie or not hmac.compare_digest(cookie.encode(), guard.encode("utf-8", "surrogatepass")):
+    kept, sent = (text.encode("utf-8", "surrogatepass") for text in (cookie, guard))
+    if not cookie or not hmac.compare_digest(kept, sent):
         raise Forbidden("403 Forbidden - This form was not sent by the page: open the page again, with cookies allowed")
     return {"token": token}
 

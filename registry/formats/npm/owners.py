@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from aiohttp import web
 
 from registry import tree
@@ -16,12 +18,16 @@ from registry.server.context import Context
 _NOTICE = "owners are the maintainers of the project: this was about all its packages"
 
 
-async def shown(context: Context, serials: Serials) -> tuple[str, ...] | None:
-    """The owners as the full document lists them, by name; None for who may not see members: that is for people."""
+async def shown(context: Context, serials: Serials) -> tuple[tuple[str, ...] | None, datetime | None]:
+    """The owners as the full document lists them, by name, and how long that is so at most.
+
+    None for who may not see members: that is for people.
+    """
     if not can(context.actor, Ability.READ_USER):
-        return None
+        return None, None
     people = [await context.services.lookups.people(project) for project, _ in serials.pairs]
-    return tuple(sorted({name for some in people for name, level in some if level >= AccessLevel.MAINTAINER}))
+    names = {name for some in people for name, level in some.levels if level >= AccessLevel.MAINTAINER}
+    return tuple(sorted(names)), min(filter(None, (some.valid_until for some in people)), default=None)
 
 
 async def change(context: Context, wanted: OwnerChange, serials: Serials) -> web.StreamResponse:
@@ -31,7 +37,8 @@ async def change(context: Context, wanted: OwnerChange, serials: Serials) -> web
     changed it in between, which the `_rev` of the document does not tell.
     """
     context.require(Ability.MAINTAIN_PROJECT, context.project)
-    present = set(await shown(context, serials) or ())
+    listed, _ = await shown(context, serials)
+    present = set(listed or ())
     known = {name.lower(): name for name in present}
     sent = {known.get(name.lower(), name) for name in wanted.maintainers}
     match sorted(sent - present), sorted(present - sent):

@@ -23,6 +23,7 @@ from registry.lookups import Serials
 from registry.sections import Mark, Sections
 from registry.server import responses
 from registry.server.context import Context
+from registry.server.finished import Finished
 
 _VARY = ("Vary", "Accept, Accept-Encoding, Authorization")
 # More versions than this are joined in a thread: about a millisecond of work.
@@ -37,7 +38,7 @@ async def document(context: Context) -> web.StreamResponse:
     except NotFound as refusal:
         return await finding.forward(context, name, refusal)
     abbreviated = wants_abbreviated(context.request)
-    people = None if abbreviated else await owners.shown(context, serials)
+    people, until = (None, None) if abbreviated else await owners.shown(context, serials)
 
     async def render() -> Page:
         found = await _load(context, name, serials, abbreviated=abbreviated)
@@ -46,7 +47,10 @@ async def document(context: Context) -> web.StreamResponse:
         body = packument.full(dataclasses.replace(found, owners=people))
         return _page(body, packument.FULL_TYPE, found.modified)
 
-    return await responses.document(context, (_key(context, name, serials, abbreviated), people), render)
+    response = await responses.document(context, (_key(context, name, serials, abbreviated), people), render)
+    if isinstance(response, Finished):
+        response.valid_until = until
+    return response
 
 
 async def manifest(context: Context) -> web.StreamResponse:

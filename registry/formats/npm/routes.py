@@ -125,11 +125,11 @@ FORMAT = Format(
         Route("GET", "/_changes", service.changes, _READ, frozenset({Level.PROJECT, Level.GROUP}),
               parameters=feed.PARAMETERS, answers={200: feed.CHANGES}),
         Route("POST", f"{_AUDIT}/advisories/bulk", service.bulk, _READ, ALL_LEVELS, denied=service.audit_denied,
-              also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
+              also=_SIGNED_IN, own=True, body=schemas.TREE, answers=_REPORTS),
         Route("POST", f"{_AUDIT}/audits/quick", service.quick, _READ, ALL_LEVELS, denied=service.audit_denied,
-              also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
+              also=_SIGNED_IN, own=True, body=schemas.TREE, answers=_REPORTS),
         Route("POST", f"{_AUDIT}/audits", service.quick, _READ, ALL_LEVELS, denied=service.audit_denied,
-              also=_SIGNED_IN, body=schemas.TREE, answers=_REPORTS),
+              also=_SIGNED_IN, own=True, body=schemas.TREE, answers=_REPORTS),
         Route("GET", _ATTESTATIONS, attestations.show, _READ, ALL_LEVELS, headers=CONDITIONS, answers=_ATTESTED),
         # npm 10 asks for the path of the URL in the document behind the path of its registry (pacote 18).
         Route("GET", f"/api/v4/projects/{{again}}/packages/npm{_ATTESTATIONS}", attestations.show, _READ,
@@ -191,13 +191,13 @@ _PAGE_FACE = Face(
     errors=schemas.SIGN_IN_PAGE,
 )
 LOGIN_ROUTES = (
-    Route("GET", f"{login.PAGE}/{{secret}}", login.show, Ability.PUBLIC, face=_PAGE_FACE,
-          answers={200: schemas.SIGN_IN_PAGE, 400: schemas.SIGN_IN_REFUSED, 404: None}),
-    Route("POST", f"{login.PAGE}/{{secret}}", login.confirm, Ability.PUBLIC, face=_PAGE_FACE,
+    Route("GET", f"{login.PAGE}/{{secret}}", login.show, Ability.PUBLIC, counted=True, face=_PAGE_FACE,
+          answers={200: schemas.SIGN_IN_PAGE, 400: schemas.SIGN_IN_REFUSED, 404: None, 429: None}),
+    Route("POST", f"{login.PAGE}/{{secret}}", login.confirm, Ability.PUBLIC, counted=True, face=_PAGE_FACE,
           body=schemas.SIGN_IN_FORM,
           answers={200: schemas.SIGN_IN_PAGE, 400: schemas.SIGN_IN_REFUSED,
                    401: None, 403: None, 404: None, 429: None}),
-    Route("GET", f"{login.PAGE}/{{secret}}/done", login.done, Ability.PUBLIC,
+    Route("GET", f"{login.PAGE}/{{secret}}/done", login.done, Ability.PUBLIC, counted=True,
           answers={200: schemas.SIGNED_IN, 202: schemas.EMPTY, 400: schemas.SIGN_IN_REFUSED,
-                   401: None, 403: None, 404: None}),
+                   401: None, 403: None, 404: None, 429: None}),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,6 @@ from aiohttp import web
 
 from registry.access import Ability
 from registry.db import advisories, packages
-from registry.db.advisories import PackageAdvisory
 from registry.db.connection import Db
 from registry.db.packages import FoundName
 from registry.errors import Invalid, RegistryError
@@ -87,12 +86,12 @@ async def _describe(db: Db, projects: tuple[int, ...], found: list[FoundName]) -
 
 async def bulk(context: Context) -> web.StreamResponse:
     """Audit, for npm 7 and later, pnpm 12, bun, berry."""
-    return await _audit(context, _bulk)
+    return await _audit(context, audit.BULK)
 
 
 async def quick(context: Context) -> web.StreamResponse:
     """Audit, for npm 6 and pnpm 10, and the fallback of npm 7 to 10."""
-    return await _audit(context, _quick)
+    return await _audit(context, audit.QUICK)
 
 
 async def audit_denied(context: Context, refusal: RegistryError) -> web.StreamResponse:
@@ -102,41 +101,39 @@ async def audit_denied(context: Context, refusal: RegistryError) -> web.StreamRe
     return await _audit(context, refusal)
 
 
-async def _audit(
-    context: Context, report: Callable[[Context, Mapping[str, Any]], Awaitable[bytes]] | RegistryError
-) -> web.StreamResponse:
+async def _audit(context: Context, form: audit.Form | RegistryError) -> web.StreamResponse:
     """Answered from the advisories that were loaded, without asking anybody.
 
     Without any, forwarded as on GitLab where forwarding is on; else nothing is known against any package.
     """
     context.require(Ability.SIGNED_IN, None)
+    body = await bodies.read_packed(context.request, _AUDIT_LIMIT)
+    # A small body may hold a large tree: it is unpacked only when its turn has come.
+    async with context.services.audits.share(1):
+        return await _report(context, form, body)
+
+
+async def _report(context: Context, form: audit.Form | RegistryError, body: bytes) -> web.StreamResponse:
     services = context.services
-    body = await bodies.read_inflated(context.request, _AUDIT_LIMIT)
-    document = bodies.json_object(body) if body.strip() else {}
+    document = await asyncio.to_thread(_document, context.request, body)
     place = context.target.project or context.target.group
     if forwards("npm", place, await services.lookups.settings()) and not await advisories.exist(services.db):
         path = context.endpoint.template.partition("/-/npm/")[2]
         return web.Response(status=307, headers={"Location": f"{PUBLIC['npm']}/-/npm/{path}"})
-    if isinstance(report, RegistryError):
-        raise report
-    return web.Response(body=await report(context, document), headers={"Content-Type": "application/json"})
+    if isinstance(form, RegistryError):
+        raise form
+    tree = await asyncio.to_thread(form.parse, document)
+    names_asked = [name for name in tree.installed if "\0" not in name]
+    known = await advisories.list_about(
+        services.db, audit.ECOSYSTEM, names_asked, details=form.details, limit=audit.MOST_KNOWN + 1
+    )
+    report = await asyncio.to_thread(form.report, tree, known)
+    return web.Response(body=report, headers={"Content-Type": "application/json"})
 
 
-async def _bulk(context: Context, document: Mapping[str, Any]) -> bytes:
-    installed = audit.parse_bulk(document)
-    known = await _known(context, installed)
-    return await asyncio.to_thread(audit.bulk, installed, known) if known else audit.BULK
-
-
-async def _quick(context: Context, document: Mapping[str, Any]) -> bytes:
-    tree = audit.parse_tree(document)
-    known = await _known(context, tree.installed)
-    return await asyncio.to_thread(audit.quick, tree, known)
-
-
-async def _known(context: Context, installed: audit.Installed) -> list[PackageAdvisory]:
-    names_asked = [name for name in installed if "\0" not in name]
-    return await advisories.list_about(context.services.db, audit.ECOSYSTEM, names_asked)
+def _document(request: web.Request, body: bytes) -> Mapping[str, Any]:
+    inflated = bodies.inflated(request, body, _AUDIT_LIMIT)
+    return bodies.json_object(inflated) if inflated.strip() else {}
 
 
 def _number(text: str | None, default: int, highest: int) -> int:

@@ -22,7 +22,7 @@ from registry.server.context import Context
 
 READ, WRITE = "read_package_registry", "write_package_registry"
 # What npm 12 calls them; npm 11 and earlier say `readonly`.
-_PERMISSIONS: Mapping[object, str] = {"read-only": READ, "read-write": WRITE}
+_PERMISSIONS: Mapping[str, str] = {"read-only": READ, "read-write": WRITE}
 _MOST_PER_PAGE = 100
 _MOST_DAYS = 36_500
 _LARGEST = 64 * 1024
@@ -64,14 +64,14 @@ async def revoke(context: Context) -> web.StreamResponse:
 
 def parse(document: Mapping[str, Any], today: date) -> Wanted:
     """Read what `npm token create` sends, of npm 12 and of those before. Raises Invalid for what is not offered."""
-    if document.get("orgs") or document.get("orgs_permission") not in {None, "no-access"}:
+    if document.get("orgs") or document.get("orgs_permission") not in (None, "no-access"):
         raise Invalid("Tokens are not made for organisations: name packages, or scopes by --scopes")
     permission = document.get("packages_and_scopes_permission")
     if permission is None:
         permission = "read-only" if document.get("readonly") is True else "read-write"
-    scope = _PERMISSIONS.get(permission)
+    scope = _PERMISSIONS.get(permission) if isinstance(permission, str) else None
     if scope is None:
-        raise Invalid(f"packages_and_scopes_permission is one of {', '.join(map(str, _PERMISSIONS))}")
+        raise Invalid(f"packages_and_scopes_permission is one of {', '.join(_PERMISSIONS)}")
     packages = [] if document.get("packages_all") is True else _packages(document)
     name = document.get("name")
     description = document.get("description")

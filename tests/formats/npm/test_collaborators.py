@@ -8,7 +8,7 @@ import pytest
 
 from registry.access import AccessLevel
 from registry.model import Group, Project
-from tests.formats.npm.transcripts import path, publish, refused, username
+from tests.formats.npm.transcripts import path, publish, refused, set_settings, username
 from tests.people import People, Person
 
 OF = "-/package/@acme%2fwidget"
@@ -39,6 +39,12 @@ async def test_a_package_is_as_visible_as_its_project(
         assert {"access": "restricted", "public": False} == await asked(member, place, f"{OF}/access")
     assert {"public": True} == await asked(people.anonymous, project, "-/package/gadget/visibility")
     assert {"access": "public", "public": True} == await asked(people.anonymous, pullable, "-/package/open/access")
+    # Public is what everybody can install.
+    closed = await people.project(visibility="public", package_registry_access_level="private")
+    await publish(people.root, closed, "shut", "1.0.0")
+    assert {"public": False} == await asked(people.root, closed, "-/package/shut/visibility")
+    await set_settings(people, None, package_registry_allow_anyone_to_pull_option=False)
+    assert {"public": False} == await asked(people.root, pullable, "-/package/open/visibility")
     assert [401, 404, 404] == [
         await asked(people.anonymous, hidden, f"{OF}/visibility"),
         await asked(await people.user(), hidden, f"{OF}/visibility"),

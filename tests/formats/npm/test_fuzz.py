@@ -13,12 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from registry.access import AccessLevel
 from registry.errors import Invalid
 from registry.formats.npm import names, publication, semver, tags, tarball
 from registry.formats.npm.splitter import Splitter
 from registry.formats.npm.tarball import FIELDS
+from registry.model import Project
 from tests.clients import toolbox
 from tests.formats.npm.documents import a_document, a_tarball
+from tests.formats.npm.transcripts import path, publish
+from tests.people import People
 
 # Machines that do a lot at once are slow to make examples.
 fuzz = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -99,6 +103,44 @@ def test_any_file_name_is_a_version_of_its_name_or_none(text: str, rest: str) ->
 def test_a_tag_is_never_a_version_or_a_range(text: str) -> None:
     with suppress(Invalid):
         assert not semver.is_comparator(tags.check_name(text))
+
+
+# --- bodies of account commands -------------------------------------------------------------------------------------
+
+_OFF: tuple[Any, ...] = (
+    None, True, -1, 1.5, 10**30, "", "\0", "x" * 300, [], [None], ["\0"], [[]], {}, {"a": None},
+)  # fmt: skip
+_TREE = {"dependencies": {"gadget": {"version": "1.0.0", "dependencies": {}}}}
+_ACCOUNT_BODIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("POST", "-/npm/v1/tokens", dict.fromkeys((
+        "name", "description", "expires", "cidr_whitelist", "packages", "packages_all", "scopes", "orgs", "readonly",
+        "orgs_permission", "packages_and_scopes_permission", "password",
+    ))),
+    ("PUT", "-/user/org.couchdb.user:ada", {"name": "ada", "password": "secret"}),
+    ("POST", "-/npm/v1/user", {"tfa": None}),
+    ("POST", "-/package/gadget/access", dict.fromkeys(("access", "publish_requires_tfa"))),
+    ("PUT", "gadget/-rev/1", {"_rev": "1", "maintainers": [{"name": "ada"}]}),
+    ("PUT", "gadget", {"_rev": "1", "users": {"ada": True}}),
+    ("PUT", "-/team/acme/developers/package", {"package": "gadget"}),
+    ("POST", "-/v1/login", {"hostname": "here"}),
+    ("POST", "-/npm/v1/security/advisories/bulk", {"gadget": ["1.0.0"]}),
+    ("POST", "-/npm/v1/security/audits", _TREE),
+    ("POST", "-/npm/v1/security/audits", _TREE["dependencies"]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "rest", "document"), _ACCOUNT_BODIES)
+async def test_no_type_of_a_member_of_a_body_is_too_much(
+    people: People, project: Project, method: str, rest: str, document: dict[str, Any]
+) -> None:
+    person = await people.member(project, AccessLevel.OWNER)
+    await publish(person, project, "gadget", "1.0.0")
+    good = {key: value for key, value in document.items() if value is not None}
+
+    for key in document:
+        for value in _OFF:
+            answer = await person.ask(method, path(project, rest), json={**good, key: value})
+            assert 500 > answer.status, (key, value)
 
 
 # --- against node-semver --------------------------------------------------------------------------------------------

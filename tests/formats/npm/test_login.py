@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import pytest
+from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from registry import accounts, sign_in
 from registry.access import AccessLevel
+from registry.errors import TooBusy
 from registry.model import Project
+from registry.server.limits import site, subscriber
+from registry.services import Services
 from tests.formats.npm.pages import confirm_sign_in, open_page, send_form
 from tests.formats.npm.transcripts import path, refused, username
 from tests.people import OPERATOR, People, Person
+from tests.server.wire import wired
 
 
 async def begin(people: People, **headers: str) -> tuple[str, str]:
@@ -88,6 +94,16 @@ async def test_a_form_that_is_not_of_the_page_is_refused(people: People) -> None
     assert (202, None) == await poll(people, done)
 
 
+async def test_a_cookie_of_bytes_that_are_no_text_is_refused(people: People, server: TestServer) -> None:
+    login, _ = await begin(people)
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": "registry_sign_in=\xff"}
+
+    async with wired(server) as wire:
+        answer = await wire.ask("POST", URL(login).path, form, b"guard=any&token=glpat-any")
+
+    assert 403 == answer.status
+
+
 async def test_who_is_no_person_with_a_good_token_lets_nobody_in(people: People, project: Project) -> None:
     deploy = (await people.deploy_token(project)).headers["Deploy-Token"]
     gone = await people.user()
@@ -129,6 +145,19 @@ async def test_sign_ins_under_way_are_bounded_by_address(people: People) -> None
     answer = await people.anonymous.ask("POST", path(None, "-/v1/login"), json={})
 
     assert (429, "60") == (answer.status, answer.headers["Retry-After"])
+
+
+async def test_the_networks_of_one_site_are_counted_together(services: Services) -> None:
+    async def begin(number: int) -> None:
+        address = f"2001:db8:7:{number:x}::1"
+        await sign_in.begin(services.db, subscriber(address), site(address))
+
+    for number in range(sign_in.MOST_AROUND):
+        await begin(number)
+
+    with pytest.raises(TooBusy):
+        await begin(sign_in.MOST_AROUND)
+    await sign_in.begin(services.db, subscriber("2001:db8:8::1"), site("2001:db8:8::1"))
 
 
 async def test_no_secret_of_a_sign_in_is_stored(people: People) -> None:

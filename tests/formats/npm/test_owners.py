@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
+from registry import lookups
 from registry.access import AccessLevel
 from registry.model import Group, Project
+from registry.server import pipeline
 from tests.formats.npm.transcripts import packument, path, publish, refused, username
 from tests.people import People, Person
 
@@ -98,3 +103,28 @@ async def test_owners_are_shown_to_people_as_they_are_now(people: People, group:
     assert sorted([await username(owner), await username(guest)]) == await names(guest, project)
     await people.root.ask("DELETE", f"/api/v4/projects/{project.id}/members/{owner.user_id}")
     assert [await username(guest)] == await names(guest, project)
+
+
+async def test_an_owner_whose_membership_has_ended_is_shown_no_longer(
+    people: People, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = await people.member(project, AccessLevel.OWNER)
+    guest = await people.member(project, AccessLevel.MAINTAINER)
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    url, day = f"/api/v4/projects/{project.id}/members/{guest.user_id}", tomorrow.isoformat()
+    assert 200 == (await people.root.ask("PUT", url, json={"access_level": 40, "expires_at": day})).status
+    for _ in range(2):
+        assert sorted([await username(owner), await username(guest)]) == await names(owner, project)
+
+    # What the day changes, with no change that anybody made.
+    await people.services.db.execute("UPDATE members SET expires_at = current_date WHERE user_id = $1", guest.user_id)
+    for module in (lookups, pipeline):
+        monkeypatch.setattr(module, "datetime", _Tomorrow)
+
+    assert [await username(owner)] == await names(owner, project)
+
+
+class _Tomorrow(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) + timedelta(days=1)

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from typing import Any
 
-from registry import metrics
+from registry import advisories, metrics, osv
 from registry.access import AccessLevel
 from registry.model import Group, Project
 from registry.upstream import PUBLIC
 from tests.formats.npm.transcripts import base, path, publish, refused, set_settings, username
-from tests.people import People, Person
+from tests.people import OPERATOR, People, Person
 
 AUDITS = ("advisories/bulk", "audits/quick", "audits")
 
@@ -206,6 +207,39 @@ async def test_an_audit_body_is_read_within_limits(people: People, project: Proj
     ):
         response = await people.root.ask("POST", url, data=body, headers={"Content-Encoding": coding})
         assert status == (await refused(response))[0], (body[:20], coding)
+
+
+async def test_an_audit_tells_the_beginning_of_long_details(people: People, project: Project) -> None:
+    affected = [{"package": {"ecosystem": "npm", "name": "gadget"}, "versions": ["1.0.0"]}]
+    details = "at length " * 1_000
+    one = osv.parse({"id": "A", "modified": "2026-01-01T00:00:00Z", "details": details, "affected": affected})
+    await advisories.load(people.services.db, OPERATOR, [one], replace=False)
+    asked = {"gadget": ["1.0.0"]}, *[{"dependencies": {"gadget": {"version": "1.0.0"}}}] * 2
+
+    bulk, *others = [
+        await (await people.root.ask("POST", path(project, f"-/npm/v1/security/{audit}"), json=document)).json()
+        for audit, document in zip(AUDITS, asked, strict=True)
+    ]
+
+    assert [("gadget", "=1.0.0")] == [(name, found["vulnerable_versions"]) for name, (found,) in bulk.items()]
+    assert [details[:2_000]] * 2 == [found["overview"] for other in others for found in other["advisories"].values()]
+
+
+async def test_only_some_audits_wait_for_their_turn(people: People, project: Project) -> None:
+    url, over = path(project, "-/npm/v1/security/advisories/bulk"), asyncio.Event()
+
+    async def hold() -> None:
+        async with people.services.audits.share(1):
+            await over.wait()
+
+    holders = [asyncio.create_task(hold()) for _ in range(102)]
+    await asyncio.sleep(0)
+    refusal = await people.root.ask("POST", url, json={})
+    over.set()
+    await asyncio.gather(*holders)
+
+    assert (429, "Too many audits are under way") == await refused(refusal)
+    assert 0 == people.services.audits.taken
 
 
 async def test_the_update_checks_of_npm_and_pnpm_cost_no_query(people: People, project: Project) -> None:

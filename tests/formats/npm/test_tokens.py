@@ -13,7 +13,7 @@ from registry.errors import Invalid, RegistryError
 from registry.formats.npm import tokens
 from registry.model import Group, Project
 from registry.settings import Settings
-from tests.formats.npm.transcripts import a_publication, path, publish, refused, send, username
+from tests.formats.npm.transcripts import a_publication, path, publish, refused, send, set_settings, username
 from tests.people import People, Person
 
 TODAY = date(2026, 1, 1)
@@ -189,6 +189,13 @@ async def test_a_token_for_some_packages_opens_nothing_else(
                 f"/api/v4/projects/{hidden.id}/packages/pypi/simple/gadget"):  # fmt: skip
         assert 403 == (await one.get(url)).status, url
     assert [200, 200] == await statuses(one, hidden, "-/whoami", "-/npm/v1/user")
+    assert 403 == (await one.get("/api/v4/personal_access_tokens/self/associations")).status
+    # What installing takes besides: these have no attestations.
+    spec = "-/npm/v1/attestations/@acme%2f{}@1.0.0"
+    assert [404, 403] == await statuses(one, hidden, spec.format("widget"), spec.format("other"))
+    await set_settings(people, None, npm_package_requests_forwarding=False)
+    for audit in ("advisories/bulk", "audits/quick", "audits"):
+        assert 200 == (await one.ask("POST", path(hidden, f"-/npm/v1/security/{audit}"), json={})).status
 
 
 async def test_a_token_with_networks_is_accepted_from_there_alone(
