@@ -14,7 +14,7 @@ The map. The number is a module's rank: it imports only lower ranks and its own 
     staging          5  the only module that changes stages: sets of files that become visible at once
     sign_in          5  a client let in through a browser, by way of Postgres
     services         4  what a handler may use
-    catalog          4  the only module that changes packages
+    catalog/         4  the only package that changes packages
     tree             4  the only module that changes groups, projects and members
     derived_tokens   4  the only module that makes and revokes tokens with other tokens
     access_tokens    4  the only module that rotates and revokes access tokens, and makes bots

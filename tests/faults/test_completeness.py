@@ -16,7 +16,7 @@ Choice = Callable[[str, str], Iterator[Cell]]
 
 # What `catalog` and `staging` bracket has its places named once.
 _REACHED = re.compile(r'failpoints\.reach(?:_in_thread)?\("([^"]+)"\)')
-_CHANGED = re.compile(r'_change\(db, "(\w+)"\)')
+_CHANGED = re.compile(r'\b_?change\(db, "(\w+)"\)')
 
 
 def test_the_failpoints_in_the_code_are_the_ones_that_can_be_armed() -> None:
