@@ -81,6 +81,7 @@ class Cluster:
     """Postgres and the replicas: so many processes of each, with settings besides what all of them need."""
 
     def __init__(self, directory: Path, workers: Sequence[int], more: Mapping[str, str]) -> None:
+        self._directory = directory
         self._home = directory / "postgres"
         self._postgres = EmbeddedPostgres.start(self._home)
         # The socket of every start is elsewhere; this link always leads to it.
@@ -98,6 +99,12 @@ class Cluster:
         self.replicas = [
             Replica(directory / f"replica-{number}", count, settings) for number, count in enumerate(workers, 1)
         ]
+
+    def errors(self) -> list[str]:
+        """The lines that replicas logged as errors, all of their processes, with their tracebacks."""
+        logs = sorted(self._directory.glob("replica-*/*/stderr"))
+        lines = [line for log in logs for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+        return [line for line in lines if '"level":"error"' in line]
 
     def start(self) -> None:
         """Make the schema, start all replicas."""

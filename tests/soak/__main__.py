@@ -34,6 +34,8 @@ def main() -> int:
     print(f"violations {len(result.violations)}, memory and open files " + ("NOT flat" if result.not_flat else "flat"))
     for line in wrong:
         print(f"  {line}")
+    for line in result.errors[:SHOWN] if result.violations else ():
+        print(line)
     return 1 if wrong else 0
 
 

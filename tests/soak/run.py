@@ -39,7 +39,10 @@ REST_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Result:
-    """`samples` are of the replica that lives all the time; `left_open` what it holds at rest and did not at first."""
+    """`samples` are of the replica that lives all the time; `left_open` what it holds at rest and did not at first.
+
+    `errors` is what the replicas logged as such.
+    """
 
     operations: int
     outcomes: Counter[str]
@@ -47,6 +50,7 @@ class Result:
     violations: list[str]
     samples: list[Sample]
     left_open: list[str]
+    errors: list[str]
     seconds: float
 
     @property
@@ -116,6 +120,7 @@ class _Run:
             violations=[str(one) for one in checker.check(operations)],
             samples=self._samples,
             left_open=_left_open(pid, open_at_first, self._samples[0].files if self._samples else 0),
+            errors=self._cluster.errors(),
             seconds=time.monotonic() - began,
         )
 
