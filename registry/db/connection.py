@@ -45,6 +45,10 @@ class Db(Protocol):
         """Run a statement; the answer is Postgres' command tag, such as `UPDATE 1`."""
 
 
+# How asyncpg says that a connection is gone; the last when that happens between two of its own steps.
+_LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
 class CommitUnknown(Unavailable):
     """The database went away during a commit: it may have happened or not. Whoever can look it up should."""
 
@@ -118,7 +122,7 @@ class Database:
                 raise
             try:
                 await connection.execute("COMMIT")
-            except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+            except (*_LOST, asyncpg.PostgresConnectionError) as error:
                 _terminate(connection)
                 raise CommitUnknown("the database went away during the commit") from error
 
@@ -148,19 +152,29 @@ class Database:
     @contextlib.asynccontextmanager
     async def _borrowed(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]:
         with translated():
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                try:
-                    yield connection
-                except asyncpg.ReadOnlySQLTransactionError:
-                    # A standby, or what was the primary before a failover: every connection may lead to it.
-                    await self._pool.expire_connections()
-                    raise
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+            try:
+                yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                # A standby, or what was the primary before a failover: every connection may lead to it.
+                await self._pool.expire_connections()
+                raise
+            finally:
+                await self._give_back(connection)
+
+    async def _give_back(self, connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record]) -> None:
+        """Into the pool. What was asked on it has its answer: that it was lost since then is nobody's trouble."""
+        try:
+            await self._pool.release(connection)
+        except (*_LOST, asyncpg.PostgresError):
+            # asyncpg 0.32 has ended it, or taken it out of the pool in the very moment it was lost.
+            _terminate(connection)
 
 
 async def _roll_back(connection: Any) -> None:
     try:
         await asyncio.shield(connection.execute("ROLLBACK"))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (*_LOST, asyncpg.PostgresError):
         _terminate(connection)
     except asyncio.CancelledError:
         _terminate(connection)
@@ -169,7 +183,7 @@ async def _roll_back(connection: Any) -> None:
 
 def _terminate(connection: Any) -> None:
     # A connection that was lost has left the pool already, and says so.
-    with contextlib.suppress(asyncpg.InterfaceError):
+    with contextlib.suppress(asyncpg.InterfaceError, asyncpg.InternalClientError):
         connection.terminate()
 
 
@@ -178,7 +192,7 @@ def translated() -> Iterator[None]:
     """Say `Unavailable` for every way in which Postgres can be away, `Invalid` for text it cannot hold."""
     try:
         yield
-    except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
+    except _LOST as error:
         metrics.database_errors.labels(type(error).__name__).inc()
         if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
             # asyncpg.DataError on the client side: an argument that cannot be encoded, such as a lone surrogate.
