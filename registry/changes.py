@@ -102,6 +102,9 @@ class Changes:
                     await self._wait_for_postgres()
                 else:
                     _release(batch, fresh=True)
+                    # Those let through answer now, and what their clients ask next comes into one poll with the others.
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
         finally:
             # Whatever ended this task, nobody waits for it in vain.
             self._polling, self._away = None, False

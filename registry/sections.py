@@ -71,14 +71,23 @@ class Sections(Generic[E]):
 
     def missing(self, marks: Sequence[Mark]) -> list[int]:
         """The ids of which no entry of that revision is here."""
-        return [number for number, revision in self._unknown(marks)[0]]
+        known = {mark for section in self._sections for mark in section.marks}
+        return [mark[0] for mark in marks if mark not in known]
 
     def renewed(self, marks: Sequence[Mark], fresh: Mapping[int, E]) -> Sections[E]:
         """The page of these marks, in their order; `fresh` holds at least the entries that are `missing`."""
-        known = self._unknown(marks)[1]
+        parts = _cut(marks)
+        wanted = set(parts)
         kept = {section.marks: section for section in self._sections}
+        # Of the sections that are not wanted as they are.
+        known = {
+            mark: entry
+            for part, section in kept.items()
+            if part not in wanted
+            for mark, entry in zip(part, section.entries, strict=True)
+        }
         made: list[_Section[E]] = []
-        for part in _cut(marks):
+        for part in parts:
             lead = b"," if made else b""
             section = kept.get(part)
             if section is None or section.lead != lead:
@@ -86,20 +95,6 @@ class Sections(Generic[E]):
                 section = _Section(part, entries, lead, Block(lead + b",".join(entry.text for entry in entries)))
             made.append(section)
         return Sections(made)
-
-    def _unknown(self, marks: Sequence[Mark]) -> tuple[list[Mark], dict[Mark, E]]:
-        """The marks without an entry; and the entries of all sections that are not wanted as they are."""
-        kept = {section.marks for section in self._sections}
-        parts = _cut(marks)
-        asked = [mark for part in parts if part not in kept for mark in part]
-        wanted = set(parts)
-        known = {
-            mark: entry
-            for section in self._sections
-            if section.marks not in wanted
-            for mark, entry in zip(section.marks, section.entries, strict=True)
-        }
-        return [mark for mark in asked if mark not in known], known
 
 
 def join(head: bytes, sections: Sections[E], tail: bytes) -> bytes | tuple[Block, ...]:
