@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import os
 import tempfile
@@ -23,6 +22,7 @@ from registry.services import Services
 from registry.settings import Settings
 from tests import pooler
 from tests.clients.toolbox import Missing
+from tests.databases import drop
 from tests.people import ROOT_TOKEN, People
 from tests.s3servers import chosen
 
@@ -60,7 +60,7 @@ async def database_url(postgres: EmbeddedPostgres, request: pytest.FixtureReques
     connection = await asyncpg.connect(postgres.url)
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
     yield (request.getfixturevalue("pgbouncer") if POOLED else postgres).url_for(name)
-    await _drop(connection, name)
+    await drop(connection, name)
     await connection.close()
 
 
@@ -72,14 +72,6 @@ def pgbouncer(postgres: EmbeddedPostgres) -> Iterator[pooler.Pooler]:
             yield running
     except Missing as missing:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
-
-
-async def _drop(connection: asyncpg.Connection[asyncpg.Record], name: str) -> None:
-    while True:
-        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):  # a vacuum is under way, and soon over
-            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            return
-        await asyncio.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import asyncpg
 from registry.db.migrate import available
 from registry.embedded import EmbeddedPostgres
 from tests.cli.conftest import Ran, Run
+from tests.databases import drop
 
 
 async def test_it_applies_what_is_missing_and_names_it(run: Run, postgres: EmbeddedPostgres) -> None:
@@ -25,7 +26,7 @@ async def test_it_applies_what_is_missing_and_names_it(run: Run, postgres: Embed
         first = await asyncio.to_thread(run, "migrate", **settings)
         second = await asyncio.to_thread(run, "migrate", **settings)
     finally:
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await drop(connection, name)
         await connection.close()
     assert Ran(0, "".join(f"applied {one.name}\n" for one in available()), "") == first
     assert Ran(0, "the schema is up to date\n", "") == second

@@ -14,6 +14,7 @@ import pytest
 from registry import resource
 from registry.db.migrate import Migration, available, migrate, version
 from registry.embedded import EmbeddedPostgres, find_binaries
+from tests.databases import drop
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def empty_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     connection = await asyncpg.connect(postgres.url)
     await connection.execute(f"CREATE DATABASE {name}")
     yield postgres.url_for(name)
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await drop(connection, name)
     await connection.close()
 
 

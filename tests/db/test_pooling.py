@@ -11,6 +11,7 @@ import pytest
 from registry.db.connection import open_database
 from registry.db.migrate import available, migrate
 from registry.embedded import EmbeddedPostgres
+from tests.databases import drop
 from tests.pooler import Pooler
 
 
@@ -20,7 +21,7 @@ async def empty_url(postgres: EmbeddedPostgres, pgbouncer: Pooler) -> object:
     connection = await asyncpg.connect(postgres.url)
     await connection.execute(f"CREATE DATABASE {name}")
     yield pgbouncer.url_for(name)
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await drop(connection, name)
     await connection.close()
 
 

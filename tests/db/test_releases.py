@@ -12,6 +12,7 @@ import pytest
 
 from registry.db.migrate import available, migrate
 from registry.embedded import EmbeddedPostgres
+from tests.databases import drop
 from tests.db.snapshot import SNAPSHOTS, columns
 
 RELEASES = sorted(SNAPSHOTS.iterdir())
@@ -54,7 +55,7 @@ async def test_nothing_new_is_demanded_of_the_rows_of_an_earlier_release(
     tables = {row[0] for row in await then.fetch(TABLES)}
     demanded = {row[0] for row in await then.fetch(DEMANDS)}
     await then.close()
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await drop(admin, name)
     await admin.close()
 
     now = {row[0] for row in await connection.fetch(DEMANDS)}

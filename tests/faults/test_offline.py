@@ -17,6 +17,7 @@ from registry.embedded import EmbeddedPostgres
 from registry.failpoints import FailpointError
 from registry.services import Services
 from registry.storage import open_store
+from tests.databases import drop
 from tests.faults import invariants
 from tests.faults.conftest import NewPlace
 from tests.faults.deeds import DEEDS, Place, seen
@@ -111,7 +112,7 @@ async def empty_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     connection = await asyncpg.connect(postgres.url)
     await connection.execute(f"CREATE DATABASE {name}")
     yield postgres.url_for(name)
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await drop(connection, name)
     await connection.close()
 
 

@@ -22,6 +22,7 @@ from registry.janitor import Grace
 from registry.services import Services
 from registry.settings import Settings
 from tests.conftest import ProductionServer
+from tests.databases import drop
 from tests.people import ROOT_TOKEN
 from tests.stateful.world import ROOT_PATH
 
@@ -92,7 +93,9 @@ class Registry:
         for replica in self.replicas:
             await replica.stop()
         await self._inspector.__aexit__(None, None, None)
-        await command(self._postgres, f"DROP DATABASE {self._name} WITH (FORCE)")
+        connection = await asyncpg.connect(self._postgres.url)
+        await drop(connection, self._name)
+        await connection.close()
 
     @property
     def services(self) -> Services:
