@@ -382,6 +382,7 @@ async def test_deliveries_go_on_after_a_restore(
         await services.db.execute("ALTER TABLE hook_events_away RENAME TO hook_events")
         await hooks.test_hook(services.db, OPERATOR, project, made.id, "tag")
         await settled(services, "delivered")
+    assert 1 == len(receiver.heard)
 
 
 @pytest.mark.parametrize(

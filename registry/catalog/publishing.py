@@ -248,18 +248,7 @@ async def _insert(
     await packages.move_serial(tx, project.id, kind, name)
     if await stages.find_staged(tx, project.id, kind, name, publication.file_name) is not None:
         raise Staged(f"{publication.file_name} is in a stage: promote or drop that first")
-    package = NewPackage(
-        project_id=project.id,
-        package_type=kind,
-        name=publication.name,
-        normalized_name=name,
-        version=publication.version,
-        manifest=publication.manifest,
-        abbreviated=publication.abbreviated,
-        readme=publication.readme,
-        publish_session=publication.session,
-        creator_id=author.actor.id if author.actor.is_user else None,
-    )
+    package = _package(author, project, publication)
     put = await packages.put_package(tx, package, may_exist=not publication.one_file)
     if put is None:
         if await _find_taken(tx, project, publication) is not None:
@@ -269,19 +258,10 @@ async def _insert(
     await failpoints.reach("publish.after-package")
     if not stored and not await blobs.store(tx, publication.blob.id):
         raise Unavailable("the upload took too long and was cleaned away, try again")
-    file = packages.NewFile(
-        file_name=publication.file_name,
-        blob_id=publication.blob.id,
-        requires_python=publication.requires_python,
-        core_metadata=publication.core_metadata,
-        core_metadata_sha256=publication.core_metadata_sha256,
-        provenance=publication.provenance,
-        facts=publication.facts,
-    )
     of_release = [package_id]
     if not publication.one_file:
         of_release += await _others_of_release(tx, package, package_id, same_version)
-    if await packages.insert_file(tx, package, package_id, file, of_release) is None:
+    if await packages.insert_file(tx, package, package_id, _file(publication), of_release) is None:
         raise _RacedError
     if publication.deprecated:
         await packages.set_deprecated(tx, project.id, kind, name, {publication.version: publication.deprecated})
@@ -300,6 +280,33 @@ async def _insert(
         sha256=publication.blob.digests.sha256,
     )
     return _Inserted(package_id, is_new, created)
+
+
+def _package(author: Author, project: Project, publication: Publication) -> NewPackage:
+    return NewPackage(
+        project_id=project.id,
+        package_type=publication.package_type,
+        name=publication.name,
+        normalized_name=publication.normalized_name,
+        version=publication.version,
+        manifest=publication.manifest,
+        abbreviated=publication.abbreviated,
+        readme=publication.readme,
+        publish_session=publication.session,
+        creator_id=author.actor.id if author.actor.is_user else None,
+    )
+
+
+def _file(publication: Publication) -> packages.NewFile:
+    return packages.NewFile(
+        file_name=publication.file_name,
+        blob_id=publication.blob.id,
+        requires_python=publication.requires_python,
+        core_metadata=publication.core_metadata,
+        core_metadata_sha256=publication.core_metadata_sha256,
+        provenance=publication.provenance,
+        facts=publication.facts,
+    )
 
 
 async def _others_of_release(tx: Db, package: NewPackage, package_id: int, same_version: SameVersion) -> list[int]:

@@ -22,6 +22,8 @@ from tests.clients import toolbox
 
 HOME = REPOSITORY / "var" / "peers"
 INSTALL_SECONDS = 600
+# User and index.
+DEVPI_INDEX = "root/bench"
 PYPISERVER, DEVPI, VERDACCIO = "pypiserver==2.4.2", "devpi-server==6.20.3", "verdaccio@6.8.0"
 # It asks for a tag of a dependency that not every index has.
 _VERDACCIO = {
@@ -86,9 +88,9 @@ def devpi(directory: Path) -> Iterator[Peer]:
         password = connection.ask("POST", "/+login", headers, login).json()["result"]["password"]
         token = basic("root", password).removeprefix("Basic ")
         index = json.dumps({"type": "stage", "bases": [], "volatile": True}).encode()
-        connection.ask("PUT", "/root/bench", headers | {"X-Devpi-Auth": token}, index)
+        connection.ask("PUT", f"/{DEVPI_INDEX}", headers | {"X-Devpi-Auth": token}, index)
         connection.close()
-        yield Peer(DEVPI, server, "/root/bench/", "/root/bench/+simple/{}/", {"X-Devpi-Auth": token})
+        yield Peer(DEVPI, server, f"/{DEVPI_INDEX}/", f"/{DEVPI_INDEX}/+simple/{{}}/", {"X-Devpi-Auth": token})
 
 
 @contextlib.contextmanager

@@ -141,7 +141,10 @@ def test_every_address_means_ipv4_too() -> None:
     try:
         with listener.bound("::", 0) as (sock,):
             sock.listen()
-            socket.create_connection(("127.0.0.1", sock.getsockname()[1])).close()
+            with socket.create_connection(("127.0.0.1", sock.getsockname()[1])) as client:
+                accepted, address = sock.accept()
+                accepted.close()
+                assert client.getsockname()[1] == address[1]
     except CommandError:
         pytest.skip("this machine has no IPv6")
 

@@ -139,6 +139,8 @@ async def test_deleting_removes_the_object_and_an_absent_one_is_fine(store: Blob
 async def test_aborting_an_upload_nobody_began_is_fine(store: BlobStore) -> None:
     await store.abort_upload(KEY, None)
     await store.abort_upload(KEY, "bm8tc3VjaC11cGxvYWQ")
+    with pytest.raises(FileNotFound):
+        await store.size(KEY)
 
 
 @exclusive("put")

@@ -55,6 +55,7 @@ async def test_a_multipart_upload_is_never_announced(store: BlobStore) -> None:
     writer = store.writer(KEY, opened=opened)
     await writer.write(bytes(20 * 1024 * 1024))
     await writer.commit()
+    assert 20 * 1024 * 1024 == await store.size(KEY)
 
 
 async def test_an_unfinished_file_is_removed_by_its_key_alone(store: BlobStore, root: Path) -> None:

@@ -483,6 +483,8 @@ async def test_a_store_that_is_not_there_is_unavailable(unused_tcp_port: int) ->
 
 async def test_it_can_be_opened_while_the_store_is_away_and_closed_twice(unused_tcp_port: int) -> None:
     async with open_store(f"s3://bucket?endpoint_url=http://127.0.0.1:{unused_tcp_port}") as store:
+        with pytest.raises(Unavailable):
+            await store.size(KEY)
         await store.close()
 
 
