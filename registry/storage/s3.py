@@ -238,8 +238,13 @@ class S3Store:
         """Start what must end even if nobody waits for it any more. `close` waits."""
         task = asyncio.create_task(work)
         self._detached.add(task)
-        task.add_done_callback(self._detached.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._detached.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also when nobody has waited: what failed here is left to the janitor
 
     async def close(self) -> None:
         """Wait for what is under way, each part of it under its deadline, and close the client."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import re
@@ -192,6 +193,23 @@ async def test_a_clean_up_goes_on_when_it_is_cancelled_itself(proxied: S3Store, 
 
     await proxied.close()
     assert proxy.operations[-1] == "DELETE?uploadId"
+
+
+async def test_the_failure_of_a_part_for_which_nobody_waits_any_more_is_not_complained_of(
+    proxied: S3Store, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(request: web.Request, body: bytes) -> web.Response | None:
+        return web.Response(status=403) if request.method == "PUT" else None
+
+    proxy.answer = refuse
+    writer = proxied.writer(KEY)
+    await writer.write(bytes(9 * MIB))
+    del writer
+
+    await proxied.close()
+    gc.collect()
+    assert "PUT?partNumber&uploadId" == proxy.operations[-1]
+    assert [] == [record for record in caplog.records if record.name == "asyncio"]
 
 
 async def test_what_a_killed_writer_left_is_removed_by_id_or_by_key(s3: S3Store, moto: str) -> None:
