@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 import zstandard
 from isal import isal_zlib
@@ -21,6 +22,9 @@ _RAW_DEFLATE = -15
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 # RFC 1951: an empty block of fixed codes with the bit of the last block.
 _DEFLATE_END = b"\x03\x00"
+
+
+Encoding = Literal["identity", "gzip", "zstd"]
 
 
 class Block:
@@ -40,6 +44,11 @@ class Block:
         if self._digest is None:
             self._digest = hashlib.sha256(self.raw).digest()
         return self._digest
+
+    def work(self, encoding: Encoding) -> int:
+        """How many bytes are still to be hashed, or compressed for a content coding."""
+        ready = {"identity": self.raw, "gzip": self._deflated, "zstd": self._frame}[encoding]
+        return len(self.raw) if self._digest is None or ready is None else 0
 
     def deflated(self) -> bytes:
         """Deflated by itself, up to a byte boundary."""

@@ -13,14 +13,11 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from registry import blocks, metrics
-from registry.blocks import Block
-
-Encoding = Literal["identity", "gzip", "zstd"]
+from registry.blocks import Block, Encoding
 
 _COMPRESSED: tuple[Encoding, ...] = ("zstd", "gzip")
 _QUALITY = re.compile(r"[01](\.[0-9]{0,3})?", re.ASCII)
@@ -172,7 +169,7 @@ class Documents:
 
 
 async def _encode(page: Page, encoding: Encoding, cache_control: str) -> Document:
-    if page.size >= _WORTH_A_THREAD:
+    if sum(block.work(encoding) for block in page.blocks) >= _WORTH_A_THREAD:
         return await asyncio.to_thread(encode, page, encoding, cache_control)
     return encode(page, encoding, cache_control)
 

@@ -8,11 +8,12 @@ section ends and the next begins depends on the ids alone: every replica makes t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from registry.blocks import Block
+from registry.db.connection import Torn
 
 # Id of a row, and its revision: what an entry was rendered from.
 Mark = tuple[int, int]
@@ -36,7 +37,20 @@ class Entry(Protocol):
         """The bytes of the entry in the page."""
 
 
+class Row(Protocol):
+    """What an entry is rendered from."""
+
+    @property
+    def id(self) -> int:
+        """Of the row."""
+
+    @property
+    def revision(self) -> int:
+        """Another one whenever anything that is shown of it changes."""
+
+
 E = TypeVar("E", bound=Entry)
+R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +83,33 @@ class Sections(Generic[E]):
         texts = sum(len(section.block.raw) for section in self._sections)
         return 5 * texts // 2 + _OVERHEAD * sum(len(section.marks) + 1 for section in self._sections)
 
-    def missing(self, marks: Sequence[Mark]) -> list[int]:
-        """The ids of which no entry of that revision is here."""
-        known = {mark for section in self._sections for mark in section.marks}
-        return [mark[0] for mark in marks if mark not in known]
+    def missing(self, marks: Sequence[Mark]) -> list[Mark]:
+        """The marks of which no entry is here."""
+        same = self._same(marks)
+        known = {mark for section in self._sections[len(same) :] for mark in section.marks}
+        return [mark for mark in marks[sum(map(len, same)) :] if mark not in known]
+
+    async def changed(
+        self, marks: Sequence[Mark], list_rows: Callable[[Sequence[int] | None], Awaitable[list[R]]]
+    ) -> list[R]:
+        """The rows of the entries that are missing, at least; `list_rows` finds those of some ids, or (None) all.
+
+        Raises Torn when one of them is not any more what it was when the marks were read.
+        """
+        missing = self.missing(marks)
+        if not missing:
+            return []
+        rows = await list_rows([mark[0] for mark in missing] if self._sections else None)
+        if not {(row.id, row.revision) for row in rows}.issuperset(missing):
+            raise Torn
+        return rows
 
     def renewed(self, marks: Sequence[Mark], fresh: Mapping[int, E]) -> Sections[E]:
         """The page of these marks, in their order; `fresh` holds at least the entries that are `missing`."""
-        parts = _cut(marks)
+        same = self._same(marks)
+        parts = _cut(marks[sum(map(len, same)) :])
         wanted = set(parts)
-        kept = {section.marks: section for section in self._sections}
+        kept = {section.marks: section for section in self._sections[len(same) :]}
         # Of the sections that are not wanted as they are.
         known = {
             mark: entry
@@ -86,7 +117,7 @@ class Sections(Generic[E]):
             if part not in wanted
             for mark, entry in zip(part, section.entries, strict=True)
         }
-        made: list[_Section[E]] = []
+        made = [*self._sections[: len(same)]]
         for part in parts:
             lead = b"," if made else b""
             section = kept.get(part)
@@ -95,6 +126,18 @@ class Sections(Generic[E]):
                 section = _Section(part, entries, lead, Block(lead + b",".join(entry.text for entry in entries)))
             made.append(section)
         return Sections(made)
+
+    def _same(self, marks: Sequence[Mark]) -> list[tuple[Mark, ...]]:
+        """The marks of the first sections, as long as the page begins with them. The last one may have been cut off."""
+        same: list[tuple[Mark, ...]] = []
+        place = 0
+        for section in self._sections[:-1]:
+            end = place + len(section.marks)
+            if tuple(marks[place:end]) != section.marks:
+                break
+            same.append(section.marks)
+            place = end
+        return same
 
 
 def join(head: bytes, sections: Sections[E], tail: bytes) -> bytes | tuple[Block, ...]:

@@ -316,7 +316,8 @@ async def test_tags_are_set_moved_and_removed(db: Database, project: Project) ->
     await publish(db, project, b"2", version="2.0", tags=["latest"])
 
     async def tags() -> dict[str, str]:
-        return {tag.name: tag.version for tag in await packages.list_tags(db, "pypi", "demo", [project.id])}
+        outline = await packages.find_outline(db, "pypi", "demo", [project.id])
+        return dict(outline.tags) if outline else {}
 
     assert {"latest": "2.0", "next": "1.0"} == await tags()
     await catalog.set_tag(db, OPERATOR, project, "pypi", "demo", "next", "2.0")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.blocks import Block, digest, identity
+from registry.db.connection import Torn
 from registry.sections import KeptSections, Mark, Sections, join
 
 
@@ -43,8 +46,7 @@ states = st.dictionaries(st.integers(1, 2**40) | st.integers(1, 400), st.integer
 def test_any_change_gives_the_page_and_the_blocks_that_no_history_gives(history: list[list[Mark]]) -> None:
     sections = Sections[Line]()
     for marks in history:
-        missing = set(sections.missing(marks))
-        sections = sections.renewed(marks, lines([mark for mark in marks if mark[0] in missing]))
+        sections = sections.renewed(marks, lines(sections.missing(marks)))
 
         assert sections.entries == [line(mark) for mark in marks]
         assert body(sections) == orjson.dumps([[*mark, ""] for mark in marks])
@@ -57,7 +59,7 @@ def test_only_what_is_new_or_changed_is_asked_for() -> None:
 
     after = [(number, 2 if number == 500 else 1) for number in range(1, 1002)]
 
-    assert fresh(before).missing(after) == [500, 1001]
+    assert fresh(before).missing(after) == [(500, 2), (1001, 1)]
 
 
 def test_a_publish_into_a_thousand_entries_makes_one_block_anew() -> None:
@@ -103,3 +105,19 @@ def test_pages_are_kept_up_to_a_limit_the_oldest_going_first() -> None:
     kept.keep("second", page)
     kept.keep("large", fresh([(number, 1) for number in range(1000)], 100))
     assert [kept.find(key) for key in ("second", "third", "large")] == [page, page, None]
+
+
+@dataclass(frozen=True)
+class Row:
+    id: int
+    revision: int
+
+
+@pytest.mark.parametrize("now", [[], [Row(2, 1)], [Row(2, 3)], [Row(1, 1), Row(2, 3)]])
+async def test_rows_that_are_not_any_more_what_their_marks_said_are_noticed(now: list[Row]) -> None:
+    async def list_rows(ids: Sequence[int] | None) -> list[Row]:
+        assert [2] == ids
+        return now
+
+    with pytest.raises(Torn):
+        await fresh([(1, 1), (2, 1)]).changed([(1, 1), (2, 2)], list_rows)

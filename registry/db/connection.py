@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import asyncpg
 import orjson
@@ -25,6 +25,8 @@ _BEGIN_SNAPSHOT = "; SET LOCAL ".join(("BEGIN ISOLATION LEVEL REPEATABLE READ RE
 # A session of our own has them for single statements, too. Not as startup options, which many a proxy refuses.
 _BOUND_SESSION = "SET " + "; SET ".join(_BOUNDS)
 
+
+T = TypeVar("T")
 
 _UNSTORABLE = "a value cannot be stored: it holds characters or numbers outside the allowed range"
 
@@ -47,6 +49,10 @@ class Db(Protocol):
 
 # How asyncpg says that a connection is gone; the last when that happens between two of its own steps.
 _LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+class Torn(Exception):
+    """Two statements of one read have seen different states."""
 
 
 class CommitUnknown(Unavailable):
@@ -135,6 +141,17 @@ class Database:
                 yield connection
             finally:
                 await _roll_back(connection)
+
+    async def consistent(self, read: Callable[[Db], Awaitable[T]]) -> T:
+        """What a read of several statements finds in one state. It raises Torn where it notices that it has seen two.
+
+        Then it is repeated in a snapshot. At first it does without, which spares two of five round trips.
+        """
+        with contextlib.suppress(Torn):
+            async with self._borrowed() as connection:
+                return await read(connection)
+        async with self.snapshot() as db:
+            return await read(db)
 
     async def dedicated(self) -> asyncpg.Connection[asyncpg.Record]:
         """A connection of one's own, outside the pool. Raises Unavailable."""

@@ -9,9 +9,8 @@ from typing import Any
 
 import asyncpg
 
-from registry.db.connection import Db
+from registry.db.connection import Db, Torn
 from registry.db.queries import Queries
-from registry.errors import NotFound
 from registry.model import NameStatus
 
 SQL = Queries("packages")
@@ -161,6 +160,21 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """The installable versions of a normalised name, and what else can change in a document about it.
+
+    `ids` are those of the packages by version; of a version in two projects the newer one counts. `marks` are their ids
+    and revisions, in publish order. `tags` are the dist-tags, where projects disagree those set last. `moved_at` is
+    when anything about the name moved last.
+    """
+
+    ids: Mapping[str, int]
+    marks: Sequence[tuple[int, int]]
+    tags: Mapping[str, str]
+    moved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class VersionNumber:
     """A version of a normalised name, without anything about it."""
 
@@ -180,16 +194,6 @@ class TakenFile:
     publish_session: str | None
     sha256: str
     sha512: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TagRow:
-    """A dist-tag and the version it points at."""
-
-    name: str
-    version: str
-    project_id: int
-    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,13 +299,24 @@ async def list_versions(
     return [VersionRow(*row) for row in rows]
 
 
-async def list_version_marks(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[tuple[int, int]]:
-    """Id and revision of each version of a normalised name, in publish order."""
-    return _marks(await db.fetchrow(SQL.list_version_marks, package_type, name, project_ids))
+async def find_outline(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> Outline | None:
+    """What there is of a normalised name in some projects; None without any version."""
+    row = await db.fetchrow(SQL.find_outline, package_type, name, project_ids)
+    if row is None or row["ids"] is None:
+        return None
+    marks, ids = _marks(row), dict(zip(row["versions"], row["ids"], strict=True))
+    if len(ids) < len(marks):
+        counting = set(ids.values())
+        marks = [mark for mark in marks if mark[0] in counting]
+    return Outline(
+        ids=ids,
+        marks=marks,
+        tags=dict(zip(row["tags"] or (), row["tagged"] or (), strict=True)),
+        moved_at=row["moved_at"],
+    )
 
 
 def _marks(row: asyncpg.Record | None) -> list[tuple[int, int]]:
-    # Two arrays instead of thousands of rows: a quarter of the time.
     return list(zip(row["ids"] or (), row["revisions"] or (), strict=True)) if row else []
 
 
@@ -433,12 +448,6 @@ async def lock_serial(tx: Db, project_id: int, package_type: str, name: str) -> 
     return serial
 
 
-async def find_moved_at(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> datetime | None:
-    """When anything about a normalised name moved last in some projects; None when it was never there."""
-    moved_at: datetime | None = await db.fetchval(SQL.find_moved_at, package_type, name, project_ids)
-    return moved_at
-
-
 async def find_name_status(tx: Db, project_id: int, package_type: str, name: str) -> str | None:
     """Status of a name, locked until the transaction ends; None for a name that was never here."""
     status: str | None = await tx.fetchval(SQL.find_name_status, package_type, name, project_id)
@@ -485,11 +494,6 @@ async def set_tag(tx: Db, project_id: int, package_type: str, name: str, tag: st
 async def delete_tag(tx: Db, project_id: int, package_type: str, name: str, tag: str) -> bool:
     """Remove a dist-tag; False when there is none."""
     return await tx.fetchval(SQL.delete_tag, project_id, package_type, name, tag) is not None
-
-
-async def list_tags(db: Db, package_type: str, name: str, project_ids: Sequence[int]) -> list[TagRow]:
-    """Dist-tags of a name; where several projects hold one, the last in the list wins."""
-    return [TagRow(**row) for row in await db.fetch(SQL.list_tags, package_type, name, project_ids)]
 
 
 async def find_version(db: Db, project_id: int, package_type: str, name: str, version: str) -> int | None:
@@ -563,10 +567,10 @@ async def has_prefix(db: Db, package_type: str, prefix: str, project_ids: Sequen
 
 
 async def find_front(db: Db, package_id: int) -> Front:
-    """The full manifest and the readme of a version that is here."""
+    """The full manifest and the readme of a version. Raises Torn when it is not here any more."""
     row = await db.fetchrow(SQL.find_front, package_id)
     if row is None:
-        raise NotFound
+        raise Torn
     return Front(**row)
 
 

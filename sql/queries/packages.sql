@@ -67,13 +67,24 @@ SELECT p.id, p.revision, p.project_id, p.name, p.version,
    AND ($5::bigint[] IS NULL OR p.id = ANY($5))
  ORDER BY p.id;
 
--- name: list_version_marks
--- Which versions `list_versions` would list, in its order, and their revisions.
-SELECT array_agg(p.id ORDER BY p.id) AS ids, array_agg(p.revision ORDER BY p.id) AS revisions
-  FROM packages AS p
- WHERE p.package_type = $1 AND p.normalized_name = $2 AND p.project_id = ANY($3::bigint[])
-   AND p.status IN ('default', 'hidden', 'deprecated')
-   AND EXISTS (SELECT 1 FROM package_files AS f WHERE f.package_id = p.id);
+-- name: find_outline
+-- Which versions `list_versions` would list, in its order, and their revisions; the dist-tags, where projects disagree
+-- the one updated last coming last; when anything shown for the name moved last. Arrays, not rows: a quarter of the time.
+SELECT v.ids, v.revisions, v.versions, t.tags, t.tagged, n.moved_at
+  FROM (SELECT array_agg(p.id ORDER BY p.id) AS ids, array_agg(p.revision ORDER BY p.id) AS revisions,
+               array_agg(p.version ORDER BY p.id) AS versions
+          FROM packages AS p
+         WHERE p.package_type = $1 AND p.normalized_name = $2 AND p.project_id = ANY($3::bigint[])
+           AND p.status IN ('default', 'hidden', 'deprecated')
+           AND EXISTS (SELECT 1 FROM package_files AS f WHERE f.package_id = p.id)) AS v,
+       (SELECT array_agg(t.name ORDER BY t.updated_at, t.id) AS tags,
+               array_agg(p.version ORDER BY t.updated_at, t.id) AS tagged
+          FROM tags AS t
+          JOIN packages AS p ON p.id = t.package_id
+         WHERE t.package_type = $1 AND t.normalized_name = $2 AND t.project_id = ANY($3::bigint[])
+           AND p.status IN ('default', 'hidden', 'deprecated')) AS t,
+       (SELECT max(moved_at) AS moved_at FROM package_names
+         WHERE package_type = $1 AND normalized_name = $2 AND project_id = ANY($3::bigint[])) AS n;
 
 -- name: list_manifests -> VersionRow
 -- Some packages with their full manifest texts.
@@ -235,11 +246,6 @@ SELECT serial FROM package_names
  WHERE package_type = $1 AND normalized_name = $2 AND project_id = $3
    FOR UPDATE;
 
--- name: find_moved_at
--- When anything shown for a name in some projects moved last.
-SELECT max(moved_at) FROM package_names
- WHERE package_type = $1 AND normalized_name = $2 AND project_id = ANY($3::bigint[]);
-
 -- name: find_name_status
 -- The status of a name (PEP 792), locked until the end of the transaction; no row for a new name.
 SELECT status FROM package_names
@@ -284,15 +290,6 @@ ON CONFLICT (project_id, package_type, normalized_name, name) DO UPDATE
 DELETE FROM tags
  WHERE project_id = $1 AND package_type = $2 AND normalized_name = $3 AND name = $4
 RETURNING id;
-
--- name: list_tags -> TagRow
--- The dist-tags of one name in some projects; where projects disagree the one updated last comes last.
-SELECT t.name, p.version, t.project_id, t.updated_at
-  FROM tags AS t
-  JOIN packages AS p ON p.id = t.package_id
- WHERE t.package_type = $1 AND t.normalized_name = $2 AND t.project_id = ANY($3::bigint[])
-   AND p.status IN ('default', 'hidden', 'deprecated')
- ORDER BY t.updated_at, t.id;
 
 -- name: find_version
 -- The id of one installable version of a name.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp.test_utils import TestClient
 
 from registry import app, catalog
 from registry.db import packages
+from registry.db.connection import Db
 from registry.model import Project
 from registry.services import Services
 from tests.bench import seed
@@ -99,3 +101,51 @@ async def test_after_every_kind_of_change_a_page_is_what_a_new_server_answers(
         assert after == await read_anew(services, database_url, place)
         assert after != before or change is publish_versions_again_in_another_project
         before = after
+
+
+@pytest.mark.parametrize(
+    ("function", "path"), [("list_file_marks", "pypi/simple/large/"), ("find_outline", "npm/large")]
+)
+async def test_a_page_whose_rows_change_while_it_is_read_is_read_again_as_of_one_moment(
+    services: Services,
+    database_url: str,
+    people: People,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    path: str,
+) -> None:
+    project = await people.project(visibility="private")
+    place = f"projects/{project.id}"
+
+    async def publish(number: int) -> None:
+        await seed.pypi_files(services.db, project, "large", 1, first=number)
+        await seed.npm_versions(services.db, project, "large", 1, first=number)
+
+    for number in range(3):
+        await publish(number)
+    await read(people.client, place)
+    await publish(3)
+    find: Any = getattr(packages, function)
+    moments: list[str] = []
+
+    async def find_and_lose(db: Db, *arguments: Any) -> object:
+        """The newest version is found, and gone before its row is read."""
+        found: object = await find(db, *arguments)
+        moments.append(await db.fetchval("SHOW transaction_isolation"))
+        if len(moments) == 1:
+            for kind in ("pypi", "npm"):
+                numbers = await ids(services, project, kind)
+                await catalog.delete_packages(services.db, OPERATOR, project, [max(numbers.values())])
+        return found
+
+    monkeypatch.setattr(packages, function, find_and_lose)
+    response = await people.client.get(
+        f"/api/v4/{place}/packages/{path}", headers={"Accept": PAGES[0][1], "PRIVATE-TOKEN": ROOT_TOKEN}
+    )
+
+    assert 200 == response.status
+    assert ["read committed", "repeatable read"] == moments
+    document = orjson.loads(await response.read())
+    assert {"1.0", "1.1", "1.2"} == set(document["versions"]) or ["1.0.0", "1.0.1", "1.0.2"] == [*document["versions"]]
+    monkeypatch.undo()
+    assert await read(people.client, place) == await read_anew(services, database_url, place)

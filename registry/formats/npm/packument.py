@@ -6,6 +6,7 @@ import base64
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from urllib.parse import quote
 
 import orjson
@@ -237,14 +238,14 @@ def _document(
     head: Mapping[str, object], packument: Packument, entries: Sequence[Entry], tail: bytes
 ) -> bytes | tuple[Block, ...]:
     """Head, `versions`, `time` and tail; `tail` closes the document."""
-    span = {"created": iso(min(entry.created_at for entry in entries)), "modified": iso(packument.modified)}
-    times = b",".join((orjson.dumps(span)[:-1], *(entry.time for entry in entries)))
+    span = {"created": iso(min(map(attrgetter("created_at"), entries))), "modified": iso(packument.modified)}
+    times = b",".join((orjson.dumps(span)[:-1], *map(attrgetter("time"), entries)))
     start = b'%b,"versions":{' % orjson.dumps(head)[:-1]
     return join(start, packument.versions, b'},"time":%b}%b' % (times, tail))
 
 
 def _tags(packument: Packument, entries: Iterable[Entry]) -> dict[str, str]:
-    return dist_tags({entry.version for entry in entries}, packument.tags)
+    return dist_tags(set(map(attrgetter("version"), entries)), packument.tags)
 
 
 def _object(tarballs: Tarballs, row: VersionRow, extra: dict[str, object]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -13,14 +13,15 @@ from aiohttp import web
 
 from registry.blocks import Block
 from registry.db import packages
-from registry.db.connection import Db
+from registry.db.connection import Db, Torn
+from registry.db.packages import Outline
 from registry.documents import Page
 from registry.errors import NotFound
 from registry.formats.npm import finding, owners, packument
 from registry.formats.npm.names import Name
 from registry.formats.npm.packument import Attested, Packument, Person, Tarballs, VersionRow
 from registry.lookups import Serials
-from registry.sections import Mark, Sections
+from registry.sections import Sections
 from registry.server import responses
 from registry.server.context import Context
 from registry.server.finished import Finished
@@ -61,16 +62,19 @@ async def manifest(context: Context) -> web.StreamResponse:
     except NotFound as refusal:
         return await finding.forward(context, name, refusal)
 
+    async def read(db: Db) -> tuple[packages.VersionRow, datetime]:
+        outline = await _outline(db, name, _holding(serials))
+        version = packument.find(outline.ids, outline.tags, wanted)
+        if version is None:
+            raise NotFound("404 Package Not Found")
+        rows = await packages.list_manifests(db, [outline.ids[version]])
+        if not rows:
+            raise Torn
+        return rows[0], outline.moved_at
+
     async def render() -> Page:
-        async with context.services.db.snapshot() as db:
-            ids, tags = await _pointers(db, context, name)
-            version = packument.find(ids, tags, wanted)
-            if version is None:
-                raise NotFound("404 Package Not Found")
-            rows = await packages.list_manifests(db, [ids[version]])
-            modified = await _modified(db, context, name)
-        body = packument.manifest(_tarballs(context, name), version_row(rows[0]))
-        return _page(body, packument.FULL_TYPE, modified)
+        row, modified = await context.services.db.consistent(read)
+        return _page(packument.manifest(_tarballs(context, name), version_row(row)), packument.FULL_TYPE, modified)
 
     return await responses.document(context, (_key(context, name, serials, "manifest"), wanted), render)
 
@@ -79,10 +83,8 @@ async def dist_tags(context: Context, name: Name, serials: Serials) -> web.Strea
     """The tags as a flat object; `latest` is always there."""
 
     async def render() -> Page:
-        async with context.services.db.snapshot() as db:
-            ids, tags = await _pointers(db, context, name)
-            modified = await _modified(db, context, name)
-        return _page(packument.pointers(ids, tags), packument.FULL_TYPE, modified)
+        outline = await _outline(context.services.db, name, _holding(serials))
+        return _page(packument.pointers(outline.ids, outline.tags), packument.FULL_TYPE, outline.moved_at)
 
     return await responses.document(context, _key(context, name, serials, "dist-tags"), render)
 
@@ -121,88 +123,65 @@ def _attested(attestation: Mapping[str, Any]) -> Attested:
 
 async def _load(context: Context, name: Name, serials: Serials, *, abbreviated: bool) -> Packument:
     """Everything about a name that the caller may read here."""
-    async with context.services.db.snapshot() as db:
-        versions = await _versions(db, context, name, serials, abbreviated=abbreviated)
-        ids = {entry.version: entry.package_id for entry in versions.entries}
-        if not ids:
-            raise NotFound("404 Packages Not Found")
-        tags = await _tags(db, context, name)
+
+    async def read(db: Db) -> Packument:
+        projects = _holding(serials)
+        outline = await _outline(db, name, projects)
         found = Packument(
             name=name,
-            versions=versions,
-            tags=tags,
+            versions=await _versions(db, context, name, projects, outline, abbreviated=abbreviated),
+            tags=outline.tags,
             revision=packument.revision(serial for _, serial in serials.pairs),
-            modified=await _modified(db, context, name),
+            modified=outline.moved_at,
         )
         if abbreviated:
             return found
-        latest = await packages.find_front(db, ids[packument.dist_tags(ids, tags)["latest"]])
-    return dataclasses.replace(found, latest=latest.manifest.encode(), readme=latest.readme)
+        latest = outline.ids[packument.dist_tags(outline.ids, outline.tags)["latest"]]
+        front = await packages.find_front(db, latest)
+        return dataclasses.replace(found, latest=front.manifest.encode(), readme=front.readme)
+
+    return await context.services.db.consistent(read)
+
+
+def _holding(serials: Serials) -> list[int]:
+    """The projects that have the name."""
+    return [project for project, _ in serials.pairs]
+
+
+async def _outline(db: Db, name: Name, projects: list[int]) -> Outline:
+    """What there is of a name, at least one version."""
+    outline = await packages.find_outline(db, "npm", name.text, projects)
+    if outline is None:
+        raise NotFound("404 Packages Not Found")
+    return outline
 
 
 async def _versions(
-    db: Db, context: Context, name: Name, serials: Serials, *, abbreviated: bool
+    db: Db, context: Context, name: Name, projects: list[int], outline: Outline, *, abbreviated: bool
 ) -> Sections[packument.Entry]:
     """The versions, those rendered anew that were not here at their revision when this was asked last."""
     services = context.services
-    projects = [project for project, _ in serials.pairs]
     key = ("npm", abbreviated, context.base_url, name.text, context.target.projects, services.changes.history)
-    old = services.sections.find(key)
-    if old is None:
-        old = Sections()
-        rows = await packages.list_versions(db, "npm", name.text, projects, None, abbreviated=abbreviated)
-        marks = [(row.id, row.revision) for row in rows]
-    else:
-        marks = await packages.list_version_marks(db, "npm", name.text, projects)
-        missing = old.missing(marks)
-        rows = (
-            await packages.list_versions(db, "npm", name.text, projects, missing, abbreviated=abbreviated)
-            if missing
-            else []
-        )
+    old: Sections[packument.Entry] = services.sections.find(key) or Sections()
+
+    async def list_rows(ids: Sequence[int] | None) -> list[packages.VersionRow]:
+        return await packages.list_versions(db, "npm", name.text, projects, ids, abbreviated=abbreviated)
+
+    rows = await old.changed(outline.marks, list_rows)
     tarballs = _tarballs(context, name)
 
     def renew() -> Sections[packument.Entry]:
         fresh = {row.id: packument.entry(tarballs, row.id, version_row(row), abbreviated=abbreviated) for row in rows}
-        return _newest(old.renewed(marks, fresh), marks)
+        return old.renewed(outline.marks, fresh)
 
     sections = await asyncio.to_thread(renew) if len(rows) > _WORTH_A_THREAD else renew()
     services.sections.keep(key, sections)
     return sections
 
 
-def _newest(sections: Sections[packument.Entry], marks: list[Mark]) -> Sections[packument.Entry]:
-    """Of a version in two projects the newer one counts."""
-    entries = sections.entries
-    newest = {entry.version: entry.package_id for entry in entries}
-    if len(newest) == len(entries):
-        return sections
-    counting = set(newest.values())
-    return sections.renewed([mark for mark in marks if mark[0] in counting], {})
-
-
 def _tarballs(context: Context, name: Name) -> Tarballs:
     canonical = context.services.settings.npm_tarball_names == "canonical"
     return Tarballs(name, context.base_url, canonical=canonical)
-
-
-async def _pointers(db: Db, context: Context, name: Name) -> tuple[dict[str, int], dict[str, str]]:
-    """The package ids by version, at least one, and the versions by tag."""
-    numbers = await packages.list_numbers(db, "npm", [name.text], context.target.projects)
-    if not numbers:
-        raise NotFound("404 Package Not Found")
-    return {number.version: number.id for number in numbers}, await _tags(db, context, name)
-
-
-async def _tags(db: Db, context: Context, name: Name) -> dict[str, str]:
-    return {tag.name: tag.version for tag in await packages.list_tags(db, "npm", name.text, context.target.projects)}
-
-
-async def _modified(db: Db, context: Context, name: Name) -> datetime:
-    moved_at = await packages.find_moved_at(db, "npm", name.text, context.target.projects)
-    if moved_at is None:
-        raise NotFound("404 Packages Not Found")
-    return moved_at
 
 
 def _key(context: Context, name: Name, serials: Serials, variant: object) -> tuple[object, ...]:

@@ -87,8 +87,9 @@ async def _load(context: Context, stage: Stage, name: Name, *, abbreviated: bool
         if not files_ and not released:
             return None
         staged = [(file, await staging.publication_of(db, file)) for file in files_]
-        rows = await packages.list_tags(db, "npm", name.text, projects)
-        tags = {row.name: row.version for row in rows} | {tag: one.version for _, one in staged for tag in one.tags}
+        outline = await packages.find_outline(db, "npm", name.text, projects)
+        tags = dict(outline.tags) if outline else {}
+        tags |= {tag: one.version for _, one in staged for tag in one.tags}
         ids = {row.version: row.id for row in released}
         latest = packument.dist_tags({*ids, *(file.version for file in files_)}, tags)["latest"]
         front = next((one for _, one in staged if one.version == latest), None)
@@ -97,8 +98,7 @@ async def _load(context: Context, stage: Stage, name: Name, *, abbreviated: bool
         else:
             stored = await packages.find_front(db, ids[latest])
             manifest, readme = stored.manifest, stored.readme
-        moved_at = await packages.find_moved_at(db, "npm", name.text, projects)
-    modified = moved_at or stage.created_at
+    modified = outline.moved_at if outline else stage.created_at
     return _Shown(released, staged, tags, modified.astimezone(UTC), manifest.encode(), readme)
 
 

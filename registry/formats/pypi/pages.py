@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import aiohttp_jinja2
 from aiohttp import web
@@ -10,6 +11,7 @@ from aiohttp import web
 from registry import grants
 from registry.blocks import Block
 from registry.db import packages, stages
+from registry.db.connection import Db
 from registry.db.stages import Stage, StagedFile
 from registry.documents import Page
 from registry.errors import NotFound, RegistryError
@@ -20,7 +22,7 @@ from registry.formats.pypi.publication import BadParameters
 from registry.formats.pypi.simple import SimpleFile, SimpleProject
 from registry.formats.pypi.status import QUARANTINED, of_project, offering, shown
 from registry.lookups import Serials
-from registry.sections import Sections
+from registry.sections import Mark, Sections
 from registry.server import responses
 from registry.server.context import Context
 from registry.server.stages import asked_stage, until
@@ -179,18 +181,21 @@ async def _files(context: Context, name: str, serials: Serials) -> Sections[simp
     services = context.services
     projects = offering(serials)
     key = ("pypi", context.base_url, name, context.target.projects, services.changes.history)
-    old = services.sections.find(key)
-    if old is None:
-        old = Sections()
-        rows = await packages.list_files(services.db, "pypi", name, projects)
-        marks = [(row.id, row.revision) for row in rows]
-    else:
-        async with services.db.snapshot() as db:
-            marks = await packages.list_file_marks(db, "pypi", name, projects)
-            missing = old.missing(marks)
-            rows = await packages.list_files(db, "pypi", name, projects, missing) if missing else []
+    old: Sections[simple.Entry] | None = services.sections.find(key)
+
+    async def read(db: Db) -> tuple[list[Mark], list[packages.PageFile]]:
+        async def list_rows(ids: Sequence[int] | None) -> list[packages.PageFile]:
+            return await packages.list_files(db, "pypi", name, projects, ids)
+
+        if old is None:
+            rows = await list_rows(None)
+            return [(row.id, row.revision) for row in rows], rows
+        marks = await packages.list_file_marks(db, "pypi", name, projects)
+        return marks, await old.changed(marks, list_rows)
+
+    marks, rows = await services.db.consistent(read)
     fresh = {row.id: simple.entry(_simple_file(context.base_url, name, row), row.name, row.version) for row in rows}
-    sections = old.renewed(marks, fresh)
+    sections = (old or Sections()).renewed(marks, fresh)
     services.sections.keep(key, sections)
     return sections
 
