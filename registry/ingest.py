@@ -22,6 +22,7 @@ from registry.db.connection import Database
 from registry.errors import RegistryError, TooBusy, TooLarge
 from registry.model import Blob, Digests
 from registry.storage import BlobStore, BlobWriter
+from registry.threads import step_back
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Ingest:
         self._large, self._small = (
             Budget(amount, waiting=WAITING, seconds=wait_seconds, refusal=REFUSAL) for amount in (large, small)
         )
-        self._hashers = ThreadPoolExecutor(4, thread_name_prefix="hash")
+        self._hashers = ThreadPoolExecutor(4, thread_name_prefix="hash", initializer=step_back)
 
     @contextlib.asynccontextmanager
     async def upload(

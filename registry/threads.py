@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +17,17 @@ T = TypeVar("T")
 
 # Jobs that run or wait; each belongs to a request. A job takes a millisecond as a rule, a stuck disk stops them all.
 JOBS = 1024
+
+
+# Of threads that step back: they have a core when nobody else wants it.
+NICENESS = 10
+
+
+def step_back() -> None:
+    """Let this thread yield to the others. Without it hashing takes half of a core that serves reads, too."""
+    if sys.platform == "linux":  # elsewhere a process has one priority
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
 
 
 class BoundedThreads(ThreadPoolExecutor):

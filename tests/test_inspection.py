@@ -185,6 +185,7 @@ async def test_a_child_inherits_nothing_and_may_do_little(inspector: Inspector, 
         "file size": [0, 0],
         "core": [0, 0],
         "files": [32, 32],
+        "niceness": 10,
         "server modules": [],
     }
     assert await run(inspector, "write_a_file", path=str(tmp_path / "file")) == "OSError"
