@@ -15,11 +15,11 @@ from typing import Literal
 
 from registry.access import Ability, Actor, can
 from registry.cache import Cache
-from registry.db import accounts, grants, instance, mounts, namespaces, packages, signing
+from registry.db import accounts, grants, instance, mounts, namespaces, package_names, signing
 from registry.db.connection import Database
 from registry.db.grants import Grant
 from registry.db.mounts import MountRow
-from registry.db.packages import FileRow
+from registry.db.package_files import FileRow
 from registry.db.signing import PublicKey
 from registry.model import Group, Level, NameStatus, Project
 
@@ -202,19 +202,19 @@ class Lookups:
     async def has_prefix(self, package_type: str, prefix: str, projects: tuple[int, ...]) -> bool:
         """Whether any name that begins like this is or once was in some projects."""
         key = (package_type, prefix, projects)
-        return await self._prefixes.get(key, lambda: packages.has_prefix(self._db, package_type, prefix, projects))
+        return await self._prefixes.get(key, lambda: package_names.has_prefix(self._db, package_type, prefix, projects))
 
     async def is_retired(self, package_type: str, name: str, root_path: str | None) -> bool:
         """Whether a deleted project below a top-level namespace had this normalised name; below any when it is None."""
         key = (package_type, name)
-        roots = await self._retired.get(key, lambda: packages.list_retired(self._db, package_type, name))
+        roots = await self._retired.get(key, lambda: package_names.list_retired(self._db, package_type, name))
         return bool(roots) if root_path is None else root_path in roots
 
     async def is_retired_prefix(self, package_type: str, prefix: str, root_path: str | None) -> bool:
         """The same for any name that begins like this."""
         key = (package_type, prefix)
         roots = await self._retired_prefixes.get(
-            key, lambda: packages.list_retired(self._db, package_type, prefix, prefix=True)
+            key, lambda: package_names.list_retired(self._db, package_type, prefix, prefix=True)
         )
         return bool(roots) if root_path is None else root_path in roots
 
@@ -372,9 +372,9 @@ class Lookups:
 
     async def _load_serials(self, package_type: str, name: str, projects: tuple[int, ...]) -> Serials:
         if name == "":
-            rows = await packages.list_index_serials(self._db, package_type, projects)
+            rows = await package_names.list_index_serials(self._db, package_type, projects)
         else:
-            rows = await packages.list_serials(self._db, package_type, name, projects)
+            rows = await package_names.list_serials(self._db, package_type, name, projects)
         statuses = tuple((row.project_id, row.status, row.status_reason) for row in rows if row.exists)
         plain = all(status == "active" and not reason for _, status, reason in statuses)
         pairs = tuple((row.project_id, row.serial) for row in rows)

@@ -23,7 +23,7 @@ import asyncpg
 from registry import catalog, failpoints, metrics, protection
 from registry.access import SYSTEM
 from registry.catalog import Publication, Staged
-from registry.db import blobs, changes, namespaces, packages, stages
+from registry.db import blobs, changes, namespaces, package_names, stages
 from registry.db.changes import Change
 from registry.db.connection import Database, Db
 from registry.db.instance import Author, audit
@@ -234,7 +234,7 @@ async def _add(tx: Db, author: Author, project: Project, publication: Publicatio
     moved.append(_moved(kind, name))
     if is_new:
         # From now on the name is known here: what was remembered of scopes and of the index counts no more.
-        await packages.move_serial(tx, project.id, kind, "")
+        await package_names.move_serial(tx, project.id, kind, "")
         moved.append(_moved(kind, ""))
     await changes.record(tx, moved)
     return Kept("created", stage_id)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from registry import catalog
-from registry.db import packages
+from registry.db import package_files, package_names
 from registry.db.connection import Database
 from registry.db.instance import Author
-from registry.db.packages import ReleaseFile
+from registry.db.package_files import ReleaseFile
 from registry.errors import InvalidField, NotFound
 from registry.model import NameStatus, Project
 
@@ -25,11 +25,11 @@ async def find(db: Database, project: Project, package_type: str, name: str, *, 
     Who does not manage the project is told of no name that has no version, as those that are only staged or all deleted
     have none, and of no file of a quarantined one.
     """
-    rows = await packages.list_serials(db, package_type, name, [project.id])
+    rows = await package_names.list_serials(db, package_type, name, [project.id])
     if not rows or not (rows[0].exists or manages):
         raise NotFound(_ABSENT)
     offers = manages or rows[0].status != "quarantined"
-    files = await packages.list_release_files(db, package_type, name, [project.id]) if offers else []
+    files = await package_files.list_release_files(db, package_type, name, [project.id]) if offers else []
     return {
         "name": name,
         "status": rows[0].status,

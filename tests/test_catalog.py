@@ -16,7 +16,7 @@ import pytest
 from registry import catalog, tree
 from registry.access import Actor
 from registry.catalog import Publication, Published
-from registry.db import blobs, changes, packages
+from registry.db import blobs, changes, package_names, packages
 from registry.db.changes import Change
 from registry.db.connection import Database, open_database
 from registry.db.instance import Author
@@ -428,7 +428,7 @@ async def test_a_publish_and_a_delete_of_one_name_wait_for_each_other_in_one_ord
     ]
     for delete in deletes:
         async with db.transaction() as tx:
-            await packages.find_name_status(tx, project.id, "pypi", "demo")
+            await package_names.find_name_status(tx, project.id, "pypi", "demo")
             deleting = asyncio.ensure_future(delete())
             await _until_somebody_waits(db)
             await tx.execute("UPDATE packages SET updated_at = now() WHERE id = $1", package_id)
@@ -439,7 +439,7 @@ async def test_a_publish_and_a_delete_of_one_name_wait_for_each_other_in_one_ord
 async def test_a_delete_of_several_names_takes_its_number_last(db: Database, project: Project) -> None:
     ids = [(await publish(db, project, name=name)).package_id for name in ("a", "b")]
     async with db.transaction() as tx:
-        await packages.find_name_status(tx, project.id, "pypi", "b")
+        await package_names.find_name_status(tx, project.id, "pypi", "b")
         deleting = asyncio.create_task(catalog.delete_packages(db, OPERATOR, project, ids))
         await _until_somebody_waits(db)
         await changes.record(tx, [Change("name", "pypi:b")])

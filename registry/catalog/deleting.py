@@ -8,7 +8,7 @@ from datetime import datetime
 from registry import protection
 from registry.catalog.transactions import change, lock_name, names_of, note_moved
 from registry.conditions import require_unmodified
-from registry.db import blobs, packages
+from registry.db import blobs, package_files, package_names, packages
 from registry.db.connection import Database
 from registry.db.instance import Author, audit
 from registry.errors import FileNotFound, NotFound
@@ -40,7 +40,7 @@ async def delete_packages(
         for package in doomed:
             require_unmodified(package.updated_at, unmodified_since)
         ids = [package.id for package in doomed]
-        files = await packages.delete_files(tx, project.id, ids)
+        files = await package_files.delete_files(tx, project.id, ids)
         await packages.delete_packages(tx, project.id, ids)
         await blobs.doom(tx, [file.blob_id for file in files])
         for package in doomed:
@@ -55,7 +55,7 @@ async def delete_packages(
                 version=package.version,
             )
         for kind, name in names:
-            await packages.move_serial(tx, project.id, kind, name)
+            await package_names.move_serial(tx, project.id, kind, name)
         await note_moved(tx, project, *names, index=True, listed=True)
 
 
@@ -76,15 +76,15 @@ async def delete_file(
     async with change(db, "delete") as tx:
         await protection.check(tx, author.actor, project, "delete", names)
         for kind, name in names:
-            await packages.find_name_status(tx, project.id, kind, name)
+            await package_names.find_name_status(tx, project.id, kind, name)
         doomed = await packages.lock_packages(tx, project.id, [package_id])
-        files = await packages.delete_files(tx, project.id, [package_id], file_id) if doomed else []
+        files = await package_files.delete_files(tx, project.id, [package_id], file_id) if doomed else []
         if not files:
             raise FileNotFound("404 Not found")
         package = doomed[0]
         require_unmodified(files[0].created_at, unmodified_since)
         await blobs.doom(tx, [file.blob_id for file in files])
-        await packages.move_serial(tx, project.id, package.package_type, package.normalized_name)
+        await package_names.move_serial(tx, project.id, package.package_type, package.normalized_name)
         await audit(
             tx,
             author,

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from registry import protection, signing
 from registry.catalog.transactions import change, lock_name, note_moved
-from registry.db import namespaces, packages
+from registry.db import namespaces, package_files, package_names, packages
 from registry.db.connection import Database
 from registry.db.instance import Author, audit
-from registry.db.packages import ReleaseFile, UnsignedVersion
+from registry.db.package_files import ReleaseFile
+from registry.db.packages import UnsignedVersion
 from registry.errors import FileNotFound, NotFound
 from registry.model import NameStatus, Project
 from registry.signing import SigningKey
@@ -27,12 +28,12 @@ async def set_tag(
     """
     async with change(db, "tag") as tx:
         await protection.check(tx, author.actor, project, "push", [(package_type, name)])
-        await packages.find_name_status(tx, project.id, package_type, name)
+        await package_names.find_name_status(tx, project.id, package_type, name)
         package_id = await packages.find_version(tx, project.id, package_type, name, version)
         if package_id is None:
             raise NotFound("404 Package Not Found")
         await packages.set_tag(tx, project.id, package_type, name, tag, package_id)
-        await packages.move_serial(tx, project.id, package_type, name)
+        await package_names.move_serial(tx, project.id, package_type, name)
         await audit(
             tx, author, "package_tag_set", project, package_type=package_type, name=name, tag=tag, version=version
         )
@@ -43,10 +44,10 @@ async def delete_tag(db: Database, author: Author, project: Project, package_typ
     """Remove a dist-tag of a normalised name. Raises NotFound when there is none, Forbidden when it is protected."""
     async with change(db, "tag") as tx:
         await protection.check(tx, author.actor, project, "push", [(package_type, name)])
-        await packages.find_name_status(tx, project.id, package_type, name)
+        await package_names.find_name_status(tx, project.id, package_type, name)
         if not await packages.delete_tag(tx, project.id, package_type, name, tag):
             raise NotFound("404 Package Tag Not Found")
-        await packages.move_serial(tx, project.id, package_type, name)
+        await package_names.move_serial(tx, project.id, package_type, name)
         await audit(tx, author, "package_tag_deleted", project, package_type=package_type, name=name, tag=tag)
         await note_moved(tx, project, (package_type, name), index=False)
 
@@ -71,7 +72,7 @@ async def deprecate(
         changed = await packages.set_deprecated(tx, project.id, package_type, name, messages)
         if not changed:
             return
-        await packages.move_serial(tx, project.id, package_type, name)
+        await package_names.move_serial(tx, project.id, package_type, name)
         await audit(
             tx,
             author,
@@ -125,10 +126,10 @@ async def _sign(
         if project is None:
             return
         for kind, name in names:
-            await packages.find_name_status(tx, project.id, kind, name)
+            await package_names.find_name_status(tx, project.id, kind, name)
         await packages.add_facts(tx, project.id, facts)
         for kind, name in names:
-            await packages.move_serial(tx, project.id, kind, name)
+            await package_names.move_serial(tx, project.id, kind, name)
         await audit(
             tx,
             author,
@@ -160,19 +161,19 @@ async def yank(
     async with db.transaction() as tx:
         await protection.check(tx, author.actor, project, "push", [(package_type, name)])
         # A file that joins the release waits for this lock, and then finds the others yanked.
-        await packages.find_name_status(tx, project.id, package_type, name)
-        files = await packages.list_release_files(tx, package_type, name, [project.id])
+        await package_names.find_name_status(tx, project.id, package_type, name)
+        files = await package_files.list_release_files(tx, package_type, name, [project.id])
         if not files:
             raise NotFound("404 Package Not Found")
         chosen = [file.file_name for file in files if is_chosen(file)]
         if not chosen:
             raise FileNotFound("404 Package Not Found")
-        changed = await packages.set_yanked(
+        changed = await package_files.set_yanked(
             tx, project.id, package_type, name, chosen, yanked=yanked, reason=reason if yanked else None
         )
         if not changed:
             return
-        await packages.move_serial(tx, project.id, package_type, name)
+        await package_names.move_serial(tx, project.id, package_type, name)
         event = "package_yanked" if yanked else "package_unyanked"
         details = {"reason": reason} if yanked else {}
         await audit(tx, author, event, project, package_type=package_type, name=name, files=changed, **details)
@@ -195,11 +196,11 @@ async def set_status(
     """
     async with db.transaction() as tx:
         await protection.check(tx, author.actor, project, "push", [(package_type, name)])
-        if await packages.find_name_status(tx, project.id, package_type, name) is None:
+        if await package_names.find_name_status(tx, project.id, package_type, name) is None:
             raise NotFound("404 Package Not Found")
-        if not await packages.set_name_status(tx, project.id, package_type, name, status=status, reason=reason):
+        if not await package_names.set_name_status(tx, project.id, package_type, name, status=status, reason=reason):
             return
-        await packages.move_serial(tx, project.id, package_type, name)
+        await package_names.move_serial(tx, project.id, package_type, name)
         await audit(
             tx,
             author,

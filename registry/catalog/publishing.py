@@ -11,7 +11,7 @@ import asyncpg
 
 from registry import failpoints, grants, metrics, protection
 from registry.catalog.transactions import change, note_moved
-from registry.db import blobs, packages, stages
+from registry.db import blobs, package_files, package_names, packages, stages
 from registry.db.connection import Database, Db
 from registry.db.instance import Author, audit
 from registry.db.packages import NewPackage
@@ -165,9 +165,9 @@ async def release(
     names = sorted({(one.package_type, one.normalized_name) for one in files})
     await protection.check(tx, author.actor, project, "push", names)
     for root in sorted({one.unique_below for one in files if one.unique_below is not None}):
-        await packages.lock_root(tx, root)
+        await package_names.lock_root(tx, root)
     for kind, name in names:
-        await packages.find_name_status(tx, project.id, kind, name)
+        await package_names.find_name_status(tx, project.id, kind, name)
     done = []
     for file in files:
         publication = await publication_of(file)
@@ -192,10 +192,10 @@ async def check_free(tx: Db, project: Project, publication: Publication) -> bool
     """
     kind, name = publication.package_type, publication.normalized_name
     status = await _check_rules(tx, project, publication)
-    if status is None or not await packages.has_name(tx, project.id, kind, name):
+    if status is None or not await package_names.has_name(tx, project.id, kind, name):
         await grants.check(tx, project, kind, name)
     if status is None:
-        await packages.move_serial(tx, project.id, kind, name)
+        await package_names.move_serial(tx, project.id, kind, name)
     if await _find_taken(tx, project, publication) is not None or (
         publication.one_file and await packages.list_package_ids(tx, project.id, kind, name, [publication.version])
     ):
@@ -204,7 +204,7 @@ async def check_free(tx: Db, project: Project, publication: Publication) -> bool
 
 
 async def _find_taken(tx: Db, project: Project, publication: Publication) -> Published | None:
-    taken = await packages.find_taken(
+    taken = await package_files.find_taken(
         tx, project.id, publication.package_type, publication.normalized_name, publication.file_name
     )
     if taken is None:
@@ -220,10 +220,10 @@ async def _check_rules(tx: Db, project: Project, publication: Publication) -> st
     kind, name = publication.package_type, publication.normalized_name
     if publication.unique_below is not None:
         await _check_unique(tx, project, publication, publication.unique_below)
-    status = await packages.find_name_status(tx, project.id, kind, name)
+    status = await package_names.find_name_status(tx, project.id, kind, name)
     if status in {"archived", "quarantined"}:
         raise Forbidden(f"403 Forbidden - {publication.name} is {status} and accepts no files")
-    if project.settings.get("immutable_file_names") and await packages.has_tombstone(
+    if project.settings.get("immutable_file_names") and await package_files.has_tombstone(
         tx, project.id, kind, name, publication.file_name, publication.blob.digests.sha256
     ):
         raise Conflict(f"{publication.file_name} already exists: a deleted file has already been taken by that name")
@@ -242,10 +242,10 @@ async def _insert(
     """Write the rows of a file, whose blob is `stored` already or becomes so."""
     kind, name = publication.package_type, publication.normalized_name
     status = await _check_rules(tx, project, publication)
-    is_new = status is None or not await packages.has_name(tx, project.id, kind, name)
+    is_new = status is None or not await package_names.has_name(tx, project.id, kind, name)
     if is_new:
         await grants.check(tx, project, kind, name)
-    await packages.move_serial(tx, project.id, kind, name)
+    await package_names.move_serial(tx, project.id, kind, name)
     if await stages.find_staged(tx, project.id, kind, name, publication.file_name) is not None:
         raise Staged(f"{publication.file_name} is in a stage: promote or drop that first")
     package = _package(author, project, publication)
@@ -261,7 +261,7 @@ async def _insert(
     of_release = [package_id]
     if not publication.one_file:
         of_release += await _others_of_release(tx, package, package_id, same_version)
-    if await packages.insert_file(tx, package, package_id, _file(publication), of_release) is None:
+    if await package_files.insert_file(tx, package, package_id, _file(publication), of_release) is None:
         raise _RacedError
     if publication.deprecated:
         await packages.set_deprecated(tx, project.id, kind, name, {publication.version: publication.deprecated})
@@ -297,8 +297,8 @@ def _package(author: Author, project: Project, publication: Publication) -> NewP
     )
 
 
-def _file(publication: Publication) -> packages.NewFile:
-    return packages.NewFile(
+def _file(publication: Publication) -> package_files.NewFile:
+    return package_files.NewFile(
         file_name=publication.file_name,
         blob_id=publication.blob.id,
         requires_python=publication.requires_python,
@@ -316,8 +316,8 @@ async def _others_of_release(tx: Db, package: NewPackage, package_id: int, same_
 
 
 async def _check_unique(tx: Db, project: Project, publication: Publication, root_id: int) -> None:
-    await packages.lock_root(tx, root_id)
-    if await packages.is_elsewhere(
+    await package_names.lock_root(tx, root_id)
+    if await package_names.is_elsewhere(
         tx,
         publication.package_type,
         publication.normalized_name,

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from registry import failpoints
-from registry.db import changes, packages
+from registry.db import changes, package_names, packages
 from registry.db.changes import Change
 from registry.db.connection import Database, Db
 from registry.errors import Conflict
@@ -29,7 +29,7 @@ async def change(db: Database, what: str) -> AsyncIterator[Db]:
 
 async def lock_name(tx: Db, project: Project, package_type: str, name: str, serial: int | None) -> None:
     """Hold a name until the end of the transaction. Raises Moved unless it is at the serial, where one is given."""
-    current = await packages.lock_serial(tx, project.id, package_type, name)
+    current = await package_names.lock_serial(tx, project.id, package_type, name)
     if serial is not None and serial != current:
         raise Moved
 
@@ -51,7 +51,7 @@ async def note_moved(tx: Db, project: Project, *names: tuple[str, str], index: b
     moved = [Change("name", f"{package_type}:{name}") for package_type, name in names]
     if index:
         for package_type in sorted({package_type for package_type, _ in names}):
-            await packages.move_serial(tx, project.id, package_type, "")
+            await package_names.move_serial(tx, project.id, package_type, "")
             moved.append(Change("name", f"{package_type}:"))
     if listed:
         moved.append(Change("packages", str(project.id)))

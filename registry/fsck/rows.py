@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from registry.db import changes, fsck, packages
+from registry.db import changes, fsck, package_names
 from registry.db.changes import Change
 from registry.db.connection import Database
 from registry.db.fsck import NamePlace
@@ -46,10 +46,10 @@ async def _blobs(db: Database, mode: Mode) -> AsyncGenerator[Finding]:
 async def _delete_tag(db: Database, tag: NamePlace) -> bool:
     async with db.transaction() as tx:
         # The row of the name before its tags, as everywhere.
-        await packages.lock_serial(tx, tag.project_id, tag.package_type, tag.normalized_name)
+        await package_names.lock_serial(tx, tag.project_id, tag.package_type, tag.normalized_name)
         deleted = await fsck.delete_dangling_tag(tx, tag)
         if deleted:
-            await packages.move_serial(tx, tag.project_id, tag.package_type, tag.normalized_name)
+            await package_names.move_serial(tx, tag.project_id, tag.package_type, tag.normalized_name)
             moved = [Change("name", f"{tag.package_type}:{tag.normalized_name}")]
             await changes.record(tx, moved, project_id=tag.project_id)
     return deleted
@@ -58,7 +58,7 @@ async def _delete_tag(db: Database, tag: NamePlace) -> bool:
 async def _move_serial(db: Database, name: NamePlace) -> None:
     """The pages of the name are rendered anew, whatever was remembered of them."""
     async with db.transaction() as tx:
-        await packages.move_serial(tx, name.project_id, name.package_type, name.normalized_name)
+        await package_names.move_serial(tx, name.project_id, name.package_type, name.normalized_name)
         moved = [Change("name", f"{name.package_type}:{name.normalized_name}")]
         await changes.record(tx, moved, project_id=name.project_id)
 

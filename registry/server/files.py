@@ -14,7 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from registry import documents
-from registry.db.packages import FileRow
+from registry.db.package_files import FileRow
 from registry.errors import FileNotFound, RegistryError, Unavailable
 from registry.server.content import BINARY, Answers
 from registry.server.context import Context

@@ -7,7 +7,7 @@ from uuid import UUID
 from aiohttp import web
 
 from registry.db import stages
-from registry.db.packages import FileRow
+from registry.db.package_files import FileRow
 from registry.db.stages import Stage, StagedFile
 from registry.errors import NotFound
 from registry.server.context import Context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from registry import app, catalog
-from registry.db import packages
+from registry.db import package_files, packages
 from registry.db.connection import Db
 from registry.model import Project
 from registry.services import Services
@@ -104,13 +105,15 @@ async def test_after_every_kind_of_change_a_page_is_what_a_new_server_answers(
 
 
 @pytest.mark.parametrize(
-    ("function", "path"), [("list_file_marks", "pypi/simple/large/"), ("find_outline", "npm/large")]
+    ("module", "function", "path"),
+    [(package_files, "list_file_marks", "pypi/simple/large/"), (packages, "find_outline", "npm/large")],
 )
 async def test_a_page_whose_rows_change_while_it_is_read_is_read_again_as_of_one_moment(
     services: Services,
     database_url: str,
     people: People,
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     function: str,
     path: str,
 ) -> None:
@@ -125,7 +128,7 @@ async def test_a_page_whose_rows_change_while_it_is_read_is_read_again_as_of_one
         await publish(number)
     await read(people.client, place)
     await publish(3)
-    find: Any = getattr(packages, function)
+    find: Any = getattr(module, function)
     moments: list[str] = []
 
     async def find_and_lose(db: Db, *arguments: Any) -> object:
@@ -138,7 +141,7 @@ async def test_a_page_whose_rows_change_while_it_is_read_is_read_again_as_of_one
                 await catalog.delete_packages(services.db, OPERATOR, project, [max(numbers.values())])
         return found
 
-    monkeypatch.setattr(packages, function, find_and_lose)
+    monkeypatch.setattr(module, function, find_and_lose)
     response = await people.client.get(
         f"/api/v4/{place}/packages/{path}", headers={"Accept": PAGES[0][1], "PRIVATE-TOKEN": ROOT_TOKEN}
     )

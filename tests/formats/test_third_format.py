@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from registry import app, catalog
 from registry.access import Ability, AccessLevel
-from registry.db import packages
+from registry.db import package_files, packages
 from registry.documents import Page
 from registry.errors import Conflict, FileNotFound, Forbidden, NotFound, RegistryError, Unauthenticated
 from registry.model import Group
@@ -60,7 +60,7 @@ async def index(context: Context) -> web.StreamResponse:
         raise NotFound
 
     async def render() -> Page:
-        rows = await packages.list_files(context.services.db, "notes", name, context.target.projects)
+        rows = await package_files.list_files(context.services.db, "notes", name, context.target.projects)
         lines = [f"{row.version} {row.sha256} {context.base_url}/{name}/{row.version}\n" for row in rows]
         return Page("".join(lines).encode(), "text/plain")
 
@@ -69,7 +69,7 @@ async def index(context: Context) -> web.StreamResponse:
 
 async def download(context: Context) -> web.StreamResponse:
     name, file_name = context.params["name"].lower(), f"{context.params['version']}.txt"
-    file = await packages.find_named_file(context.services.db, "notes", name, context.target.projects, file_name)
+    file = await package_files.find_named_file(context.services.db, "notes", name, context.target.projects, file_name)
     if file is None:
         raise FileNotFound
     return await files.send(context, file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 from aiohttp import web
 
-from registry.db import packages
+from registry.db import package_files
 from registry.documents import Page
 from registry.errors import NotFound
 from registry.formats.npm import finding, names
@@ -24,7 +24,7 @@ async def show(context: Context) -> web.StreamResponse:
     services, projects = context.services, context.target.projects
 
     async def render() -> Page:
-        found = await packages.find_version_provenance(services.db, "npm", name.text, projects, version)
+        found = await package_files.find_version_provenance(services.db, "npm", name.text, projects, version)
         if found is None or found.text is None:
             raise NotFound(_ABSENT)
         one = {"predicateType": found.facts["attestations"][0]["predicate_type"], "bundle": orjson.Fragment(found.text)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from registry.access import ANONYMOUS, Ability, AccessLevel, Actor, can, level_in
-from registry.db import packages
+from registry.db import package_names
 from registry.errors import Forbidden, Invalid, NotFound
 from registry.formats.npm import finding, names
 from registry.model import Level, Project
@@ -101,7 +101,7 @@ async def _permissions(context: Context, projects: Sequence[Project], prefix: st
     """Names that begin with `prefix`, with what the caller may do in the project of each."""
     found: dict[str, str] = {}
     for may, some in _by_permission(context.actor, projects).items():
-        for row in await packages.list_names(context.services.db, "npm", some):
+        for row in await package_names.list_names(context.services.db, "npm", some):
             if row.name.startswith(prefix) and found.get(row.name) != "write":
                 found[row.name] = may
     return dict(sorted(found.items()))

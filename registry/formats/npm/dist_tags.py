@@ -6,7 +6,7 @@ from aiohttp import web
 
 from registry import catalog
 from registry.access import Ability
-from registry.db import packages
+from registry.db import package_names
 from registry.errors import NotFound
 from registry.formats.npm import finding, pages, tags
 from registry.formats.npm.names import Name
@@ -36,7 +36,7 @@ async def delete_tag(context: Context) -> web.StreamResponse:
     """Remove a tag. `latest` falls back to the highest version."""
     name = finding.asked_name(context)
     project = await _home(context, name, Ability.DESTROY_PACKAGE)
-    if not await packages.has_name(context.services.db, project.id, "npm", name.text):
+    if not await package_names.has_name(context.services.db, project.id, "npm", name.text):
         raise NotFound("404 Package Not Found")
     await catalog.delete_tag(context.services.db, context.author, project, "npm", name.text, context.params["tag"])
     return _done(context)
@@ -56,7 +56,7 @@ async def _home(context: Context, name: Name, ability: Ability) -> Project:
         return context.target.project
     context.require(Ability.SIGNED_IN, None)
     await _find(context, name)
-    project_id = await packages.find_home(context.services.db, "npm", name.text, context.target.projects)
+    project_id = await package_names.find_home(context.services.db, "npm", name.text, context.target.projects)
     project = await context.services.lookups.project(str(project_id)) if project_id is not None else None
     if project is None:
         raise NotFound("404 Project Not Found")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from registry.db import packages
+from registry.db import package_files
 from registry.errors import FileNotFound
 from registry.formats.npm import finding
 from registry.server import files
@@ -24,7 +24,7 @@ async def download(context: Context) -> web.StreamResponse:
     where = tuple(number for pair in serials.pairs for number in pair)
     file = await services.lookups.file(
         ("npm", name.text, file_name, where),
-        lambda: packages.find_named_file(services.db, "npm", name.text, projects, file_name),
+        lambda: package_files.find_named_file(services.db, "npm", name.text, projects, file_name),
     )
     if file is None:
         raise FileNotFound

@@ -11,7 +11,7 @@ from aiohttp import web
 from registry import catalog
 from registry.access import Ability, can
 from registry.catalog import Moved
-from registry.db import packages
+from registry.db import package_files, packages
 from registry.errors import NotFound, RegistryError
 from registry.formats.npm import edits, finding, incoming, owners, stars
 from registry.formats.npm.edits import Edit, OwnerChange, StarChange
@@ -91,7 +91,7 @@ async def unpublish_tarball(context: Context) -> web.StreamResponse:
     serials = await context.services.lookups.serials("npm", name.text, context.target.projects)
     if version is None or not serials.known:
         raise NotFound("404 Package Not Found")
-    file = await packages.find_named_file(
+    file = await package_files.find_named_file(
         context.services.db, "npm", name.text, context.target.projects, name.stored_file_name(version)
     )
     return await _delete(context, [file.package_id] if file is not None else [])

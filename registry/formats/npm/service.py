@@ -10,9 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from registry.access import Ability
-from registry.db import advisories, packages
+from registry.db import advisories, package_names, packages
 from registry.db.connection import Db
-from registry.db.packages import FoundName
+from registry.db.package_names import FoundName
 from registry.errors import Invalid, RegistryError
 from registry.formats.npm import audit, names, pages, search, semver
 from registry.model import Level
@@ -64,7 +64,7 @@ async def changes(context: Context) -> web.Response:
 
 
 async def _matches(db: Db, projects: tuple[int, ...], query: search.Query, limit: int, offset: int) -> list[FoundName]:
-    return await packages.search(
+    return await package_names.search(
         db, "npm", projects, tag="latest", prefix=query.prefix, words=query.words, limit=limit, offset=offset
     )
 

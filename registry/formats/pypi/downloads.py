@@ -6,8 +6,8 @@ import re
 
 from aiohttp import web
 
-from registry.db import packages
-from registry.db.packages import FileRow
+from registry.db import package_files
+from registry.db.package_files import FileRow
 from registry.documents import Page
 from registry.errors import FileNotFound
 from registry.formats.pypi.status import QUARANTINED, Status, check_offered
@@ -40,7 +40,7 @@ async def _find(context: Context, file_name: str, *, described: bool = False) ->
     services, projects = context.services, context.target.projects
     file = await services.lookups.file(
         ("pypi", sha256, file_name, projects),
-        lambda: packages.find_file(services.db, "pypi", projects, file_name, sha256),
+        lambda: package_files.find_file(services.db, "pypi", projects, file_name, sha256),
         # Of the same bytes in two places, one may be quarantined, or checked and found unsound: pages list both.
         is_best=lambda one: one.name_status != QUARANTINED and not (described and one.core_metadata_sha256 is None),
     )
@@ -56,7 +56,7 @@ async def _core_metadata(context: Context, file: FileRow) -> web.StreamResponse:
         raise FileNotFound(_ABSENT)
 
     async def render() -> Page:
-        content = await packages.find_core_metadata(context.services.db, file.id)
+        content = await package_files.find_core_metadata(context.services.db, file.id)
         if content is None:
             raise FileNotFound(_ABSENT)
         return Page(content, "application/octet-stream", (("Vary", "Accept-Encoding"),))

@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from registry.db import packages
+from registry.db import package_files
 from registry.documents import Page
 from registry.errors import FileNotFound, Invalid
 from registry.formats.pypi import names
@@ -36,7 +36,7 @@ async def provenance(context: Context) -> web.StreamResponse:
     offered = offering(serials)
 
     async def render() -> Page:
-        found = await packages.find_provenance(services.db, "pypi", name, offered, file_name, sha256)
+        found = await package_files.find_provenance(services.db, "pypi", name, offered, file_name, sha256)
         if found is None or found.text is None or not names.same_version(found.version, version):
             raise FileNotFound("404 Not Found - there is no provenance for this file")
         return Page(found.text.encode(), media_type, (("Vary", "Accept, Accept-Encoding, Authorization"),))

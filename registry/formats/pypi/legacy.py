@@ -15,8 +15,9 @@ from aiohttp import web
 from packaging.metadata import RawMetadata, parse_email
 from packaging.version import Version
 
-from registry.db import packages
-from registry.db.packages import Description, ReleaseFile
+from registry.db import package_files, packages
+from registry.db.package_files import ReleaseFile
+from registry.db.packages import Description
 from registry.documents import Page
 from registry.errors import NotFound
 from registry.formats.pypi import names, simple
@@ -66,7 +67,7 @@ async def document(context: Context) -> web.StreamResponse:
         raise NotFound("404 Package Not Found")
 
     async def render() -> Page:
-        files = await packages.list_release_files(services.db, "pypi", name, offering(serials))
+        files = await package_files.list_release_files(services.db, "pypi", name, offering(serials))
         chosen = _release(files, version)
         if not chosen:
             raise NotFound("404 Package Not Found")

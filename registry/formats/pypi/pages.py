@@ -10,7 +10,7 @@ from aiohttp import web
 
 from registry import grants
 from registry.blocks import Block
-from registry.db import packages, stages
+from registry.db import package_files, package_names, stages
 from registry.db.connection import Db
 from registry.db.stages import Stage, StagedFile
 from registry.documents import Page
@@ -45,7 +45,7 @@ async def index(context: Context) -> web.StreamResponse:
     version = namespaces.version(True if await namespaces.are_on(context) else None)
 
     async def render() -> Page:
-        rows = await packages.list_names(context.services.db, "pypi", context.target.projects)
+        rows = await package_names.list_names(context.services.db, "pypi", context.target.projects)
         projects = [SimpleProject(row.name, row.normalized_name) for row in rows]
         if representation is Representation.JSON:
             return _page(simple.index_json(projects, api_version=version), representation)
@@ -112,7 +112,7 @@ async def preview_index(context: Context) -> web.StreamResponse:
     representation, stage = _representation(context), await asked_stage(context, "pypi")
     services, place = context.services, context.project
     async with services.db.snapshot() as db:
-        released = await packages.list_names(db, "pypi", [place.id])
+        released = await package_names.list_names(db, "pypi", [place.id])
         staged = await stages.list_files(db, [stage.id])
     names = {file.normalized_name: file.name for file in staged} | {row.normalized_name: row.name for row in released}
     projects = [SimpleProject(names[key], key) for key in sorted(names)]
@@ -133,7 +133,7 @@ async def preview(context: Context) -> web.StreamResponse:
     services, name = context.services, normalize(context.params["name"])
     async with services.db.snapshot() as db:
         staged = await stages.list_files(db, [stage.id], name)
-        released = await packages.list_files(db, "pypi", name, [context.project.id]) if staged else []
+        released = await package_files.list_files(db, "pypi", name, [context.project.id]) if staged else []
         status = await of_project(db, context.project, name)
     if not staged:
         return await project(context)
@@ -183,14 +183,14 @@ async def _files(context: Context, name: str, serials: Serials) -> Sections[simp
     key = ("pypi", context.base_url, name, context.target.projects, services.changes.history)
     old: Sections[simple.Entry] | None = services.sections.find(key)
 
-    async def read(db: Db) -> tuple[list[Mark], list[packages.PageFile]]:
-        async def list_rows(ids: Sequence[int] | None) -> list[packages.PageFile]:
-            return await packages.list_files(db, "pypi", name, projects, ids)
+    async def read(db: Db) -> tuple[list[Mark], list[package_files.PageFile]]:
+        async def list_rows(ids: Sequence[int] | None) -> list[package_files.PageFile]:
+            return await package_files.list_files(db, "pypi", name, projects, ids)
 
         if old is None:
             rows = await list_rows(None)
             return [(row.id, row.revision) for row in rows], rows
-        marks = await packages.list_file_marks(db, "pypi", name, projects)
+        marks = await package_files.list_file_marks(db, "pypi", name, projects)
         return marks, await old.changed(marks, list_rows)
 
     marks, rows = await services.db.consistent(read)
@@ -232,7 +232,7 @@ def _title(context: Context) -> str:
     return place.name if place is not None else ""
 
 
-def _simple_file(base: str, name: str, row: packages.PageFile) -> SimpleFile:
+def _simple_file(base: str, name: str, row: package_files.PageFile) -> SimpleFile:
     provenance = simple.provenance_url(base, name, row.version, row.file_name, row.sha256) if row.attested else None
     return SimpleFile(
         filename=row.file_name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from registry.db import packages
+from registry.db import package_names
 from registry.db.connection import Db
 from registry.errors import Forbidden
 from registry.lookups import Serials
@@ -39,7 +39,7 @@ def shown(serials: Serials) -> Status:
 
 async def of_project(db: Db, project: Project, name: str) -> Status:
     """The status of a normalised name in one project, also where all it has is staged."""
-    rows = await packages.list_serials(db, "pypi", name, [project.id])
+    rows = await package_names.list_serials(db, "pypi", name, [project.id])
     return Status(rows[0].status, rows[0].status_reason) if rows else ACTIVE
 
 

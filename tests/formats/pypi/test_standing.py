@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from registry.access import AccessLevel
-from registry.db import packages
+from registry.db import package_names
 from registry.model import Project
 from tests.formats.pypi.pages import V1_JSON, base, delete, page, put
 from tests.people import People, Person
@@ -146,7 +146,7 @@ async def test_a_file_published_while_its_release_is_being_yanked_is_yanked(
     await put(developer, project, "My.Pkg", "1.0", SDIST)
     async with people.services.db.transaction() as tx:
         # Both wait for the name, in this order: who yanks comes when the other file is there.
-        await packages.find_name_status(tx, project.id, "pypi", "my-pkg")
+        await package_names.find_name_status(tx, project.id, "pypi", "my-pkg")
         both = []
         for one in (
             put(developer, project, "My.Pkg", "1.0", WHEEL),
