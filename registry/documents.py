@@ -25,6 +25,8 @@ _QUALITY = re.compile(r"[01](\.[0-9]{0,3})?", re.ASCII)
 # What is worth compressing at all, and what is worth the hop to a thread: about a millisecond of work.
 _WORTH_COMPRESSING = 256
 _WORTH_A_THREAD = 256 * 1024
+# Joining what is compressed already takes as long.
+_LARGE = 4 * 1024 * 1024
 # What an entry costs beside its body: key, headers, bookkeeping.
 _OVERHEAD = 1024
 
@@ -169,7 +171,8 @@ class Documents:
 
 
 async def _encode(page: Page, encoding: Encoding, cache_control: str) -> Document:
-    if sum(block.work(encoding) for block in page.blocks) >= _WORTH_A_THREAD:
+    work = sum(block.work(encoding) for block in page.blocks)
+    if work >= _WORTH_A_THREAD or page.size >= _LARGE:
         return await asyncio.to_thread(encode, page, encoding, cache_control)
     return encode(page, encoding, cache_control)
 

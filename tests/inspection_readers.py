@@ -42,7 +42,7 @@ def surroundings(file: BinaryIO) -> dict[str, Any]:
         "file size": resource.getrlimit(resource.RLIMIT_FSIZE),
         "core": resource.getrlimit(resource.RLIMIT_CORE),
         "files": resource.getrlimit(resource.RLIMIT_NOFILE),
-        "niceness": os.getpriority(os.PRIO_PROCESS, 0) - os.getpriority(os.PRIO_PROCESS, os.getppid()),
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
         "server modules": sorted({"asyncio", "aiohttp", "asyncpg"} & sys.modules.keys()),
     }
 

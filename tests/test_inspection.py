@@ -73,7 +73,7 @@ def is_alive(process: int) -> bool:
 @pytest.fixture
 async def inspector() -> AsyncIterator[Inspector]:
     before = children()
-    async with Inspector(2, cpu_seconds=1, wall_seconds=5, allowed_prefix="tests.") as inspector:
+    async with Inspector(2, cpu_seconds=1, wall_seconds=30, allowed_prefix="tests.") as inspector:
         yield inspector
     assert before == children()
 
@@ -163,7 +163,7 @@ async def test_a_reader_that_goes_too_far_ends_and_the_next_one_works(inspector:
 async def test_a_reader_that_takes_too_long_is_ended() -> None:
     async with Inspector(1, wall_seconds=0.5, allowed_prefix="tests.") as inspector:
         start = time.monotonic()
-        with pytest.raises(Invalid, match=TOO_MUCH):
+        with pytest.raises(Unavailable, match="could not be read in time"):
             await run(inspector, "nap", seconds=30)
         assert time.monotonic() - start < 5
         assert await run(inspector, "echo") == {"first": "hello"}
@@ -185,7 +185,7 @@ async def test_a_child_inherits_nothing_and_may_do_little(inspector: Inspector, 
         "file size": [0, 0],
         "core": [0, 0],
         "files": [32, 32],
-        "niceness": 10,
+        "niceness": min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5),
         "server modules": [],
     }
     assert await run(inspector, "write_a_file", path=str(tmp_path / "file")) == "OSError"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -42,7 +42,31 @@ states = st.dictionaries(st.integers(1, 2**40) | st.integers(1, 400), st.integer
 )
 
 
-@given(st.lists(states, min_size=1, max_size=5))
+def edited(marks: list[Mark], edits: list[tuple[str, int]]) -> Iterator[list[Mark]]:
+    """What a page goes through: most of it stays as it is each time."""
+    yield marks
+    for edit, number in edits:
+        place = number % max(1, len(marks))
+        match edit:
+            case "append":
+                marks = [*marks, (max((mark[0] for mark in marks), default=0) + 1 + number % 3, 1)]
+            case "remove":
+                marks = marks[:place] + marks[place + 1 :]
+            case "change":
+                changed = [(number, revision + 1) for number, revision in marks[place : place + 1]]
+                marks = [*marks[:place], *changed, *marks[place + 1 :]]
+            case "cut":
+                marks = marks[: max(place, len(marks) - 70)]
+        yield marks
+
+
+edits = st.lists(st.tuples(st.sampled_from(["append", "remove", "change", "cut"]), st.integers(0, 500)), max_size=8)
+histories = st.lists(states, min_size=1, max_size=5) | st.builds(
+    lambda size, some: [*edited([(number, 1) for number in range(1, size)], some)], st.integers(1, 400), edits
+)
+
+
+@given(histories)
 def test_any_change_gives_the_page_and_the_blocks_that_no_history_gives(history: list[list[Mark]]) -> None:
     sections = Sections[Line]()
     for marks in history:

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient
 from registry import app, catalog
 from registry.db import package_files, packages
 from registry.db.connection import Db
+from registry.db.packages import Outline
 from registry.model import Project
 from registry.services import Services
 from tests.bench import seed
@@ -152,3 +153,27 @@ async def test_a_page_whose_rows_change_while_it_is_read_is_read_again_as_of_one
     assert {"1.0", "1.1", "1.2"} == set(document["versions"]) or ["1.0.0", "1.0.1", "1.0.2"] == [*document["versions"]]
     monkeypatch.undo()
     assert await read(people.client, place) == await read_anew(services, database_url, place)
+
+
+async def test_a_version_that_is_deprecated_while_it_is_read_is_read_again(
+    services: Services, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = await people.project(visibility="private")
+    await seed.npm_versions(services.db, project, "large", 1)
+    find = packages.find_outline
+    moments: list[str] = []
+
+    async def find_and_deprecate(db: Db, *arguments: Any) -> Outline | None:
+        found = await find(db, *arguments)
+        moments.append(await db.fetchval("SHOW transaction_isolation"))
+        if len(moments) == 1:
+            await catalog.deprecate(services.db, OPERATOR, project, "npm", "large", {"1.0.0": "old"})
+        return found
+
+    monkeypatch.setattr(packages, "find_outline", find_and_deprecate)
+    response = await people.client.get(
+        f"/api/v4/projects/{project.id}/packages/npm/large/latest", headers={"PRIVATE-TOKEN": ROOT_TOKEN}
+    )
+
+    assert "old" == (await response.json())["deprecated"]
+    assert ["read committed", "repeatable read"] == moments

@@ -68,7 +68,7 @@ async def manifest(context: Context) -> web.StreamResponse:
         if version is None:
             raise NotFound("404 Package Not Found")
         rows = await packages.list_manifests(db, [outline.ids[version]])
-        if not rows:
+        if not {(row.id, row.revision) for row in rows} & {*outline.marks}:
             raise Torn
         return rows[0], outline.moved_at
 

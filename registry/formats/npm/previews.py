@@ -98,7 +98,8 @@ async def _load(context: Context, stage: Stage, name: Name, *, abbreviated: bool
         else:
             stored = await packages.find_front(db, ids[latest])
             manifest, readme = stored.manifest, stored.readme
-    modified = outline.moved_at if outline else stage.created_at
+    moments = [file.created_at for file in files_]
+    modified = max([*moments, outline.moved_at] if outline else moments, default=stage.created_at)
     return _Shown(released, staged, tags, modified.astimezone(UTC), manifest.encode(), readme)
 
 

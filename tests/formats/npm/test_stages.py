@@ -137,7 +137,9 @@ async def test_a_preview_is_a_registry_with_the_versions_of_the_stage(
         assert url.startswith(stage["preview_url"])
         answer = await people.anonymous.get(URL(url, encoded=True).relative())
         assert (200, content) == (answer.status, await answer.read())
-    assert {"beta": "1.0.0", "latest": "1.0.0"} == (await shown("new"))["dist-tags"]
+    new = await shown("new")
+    assert {"beta": "1.0.0", "latest": "1.0.0"} == new["dist-tags"]
+    assert new["time"]["1.0.0"] == new["time"]["modified"]
     assert {"latest": "1.0.0"} == (await packument(people.anonymous, project, WIDGET))["dist-tags"]
 
     url = URL(f"{stage['preview_url']}unknown", encoded=True).relative()
