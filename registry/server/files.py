@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import sys
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +38,7 @@ ANSWERS: Answers = {200: BINARY, 206: BINARY, 302: None, 304: None, 416: None}
 IMMUTABLE = "private, max-age=31536000, immutable"
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
-# Up to this size a file is read whole, in the thread that opens it: cheaper than setting sendfile up.
+# Up to this size a file is read whole: cheaper than setting sendfile up.
 _SMALL = 256 * 1024
 # How long a redirect is answered again without asking; far below what presigned URLs live.
 _REDIRECT_SECONDS = 60
@@ -116,7 +118,9 @@ async def _local(
     loop = asyncio.get_running_loop()
     try:
         if end - start <= _SMALL:
-            body = await loop.run_in_executor(None, _read_whole, path, start, end - start)
+            body = _read_cached(path, start, end - start)
+            if body is None:
+                body = await loop.run_in_executor(None, _read_whole, path, start, end - start)
             if len(body) < end - start:
                 raise Unavailable(_TOO_SHORT)
             return web.Response(body=body, status=status, headers=headers)
@@ -131,6 +135,20 @@ async def _local(
         await response.prepare(request)
         await sendfile(request, file, start, end)
     return response
+
+
+def _read_cached(path: Path, start: int, length: int) -> bytes | bytearray | None:
+    """What the kernel has in memory, without waiting; None for what it must fetch. A thread would cost a third more."""
+    if sys.platform != "linux":
+        return None
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        content = bytearray(length)
+        return content if os.preadv(descriptor, [content], start, os.RWF_NOWAIT) == length else None
+    except OSError:  # EAGAIN, or EOPNOTSUPP of a file system that cannot say
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _read_whole(path: Path, start: int, length: int) -> bytes:

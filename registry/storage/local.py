@@ -105,12 +105,12 @@ class LocalStore:
 
     def path(self, key: str) -> Path | None:
         """The file of the object, which may be absent; None when a link is in the way."""
-        path = self._tree.root
+        path = str(self._tree.root)
         for name in check_key(key).split("/"):
-            path /= name
-            if path.is_symlink():
+            path = f"{path}/{name}"
+            if os.path.islink(path):  # noqa: PTH114  # each download asks: pathlib takes five times as long
                 return None
-        return path
+        return Path(path)
 
     def presign(self, key: str, *, file_name: str, now: datetime) -> str | None:
         """None: a directory has no URLs."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -207,6 +209,40 @@ async def test_a_listed_file_whose_object_is_missing_is_404(
     for method, headers in (("GET", {}), ("HEAD", {}), ("GET", {"Range": "bytes=0-1"})):
         answer = await people.anonymous.ask(method, url, headers=headers)
         assert 404 == answer.status, (method, headers)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reads what is in memory without waiting")
+async def test_what_the_kernel_has_forgotten_is_read_from_the_disk(
+    people: People, project: Project, developer: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await put_file(developer, project)
+    read = os.preadv
+    asked: list[int] = []
+
+    def forgetful(descriptor: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
+        asked.append(flags)
+        if len(asked) == 1:
+            raise BlockingIOError
+        return read(descriptor, buffers, offset, flags) - (len(asked) == 2)
+
+    monkeypatch.setattr(os, "preadv", forgetful)
+    for _ in range(3):
+        got = await people.anonymous.get(url)
+        assert (200, SMALL) == (got.status, await got.read())
+    assert [os.RWF_NOWAIT] * 3 == asked
+
+
+async def test_a_file_that_is_shorter_than_it_should_be_is_503(
+    people: People, project: Project, developer: Person
+) -> None:
+    url = await put_file(developer, project)
+    (row,) = await people.services.db.fetch("SELECT key FROM blobs")
+    path = people.services.store.path(row["key"])
+    assert path is not None
+    path.chmod(0o600)
+    path.write_bytes(SMALL[:-1])
+
+    assert 503 == (await people.anonymous.get(url)).status
 
 
 async def test_who_may_not_read_gets_no_file(people: People) -> None:
