@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 MIB = 1 << 20
 TOO_MUCH = "the archive takes too much time or memory to read"
-TOO_SLOW = "the archive could not be read in time, try again later"
 START_SECONDS = 30
 END_SECONDS = 5
 LEAST_MEMORY = 64 * MIB
@@ -94,8 +93,8 @@ class Inspector:
 
         `file` is the seekable object `key` of `size` bytes; `arguments` and the result are JSON, the result at most
         8 MiB of it. Raises Invalid with the text of the Invalid that the reader raised, or when the reader fails or
-        takes too much; TooBusy when no child becomes free in time; Unavailable when none can be started, or when the
-        reader has not ended in time or raised it; and what `store.read` raises.
+        takes too much; TooBusy when no child becomes free in time; Unavailable when none can be started or the reader
+        raised it; and what `store.read` raises.
         """
         if not reader.startswith(self._allowed_prefix):
             raise ValueError(f"{reader} is not a reader: its module must begin with {self._allowed_prefix}")
@@ -134,11 +133,8 @@ class Inspector:
             async with asyncio.timeout(self._wall_seconds):
                 answer = await child.do(job, store, key, size)
             peace = True
-        except _Lost as error:
+        except (TimeoutError, _Lost) as error:
             raise Invalid(TOO_MUCH) from error
-        except TimeoutError as error:
-            # It was not the archive, whose processor time the kernel counts: the machine or the store is busy.
-            raise Unavailable(TOO_SLOW) from error
         else:
             return answer
         finally:

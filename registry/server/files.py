@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,6 +39,8 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 # Up to this size a file is read whole: cheaper than setting sendfile up.
 _SMALL = 256 * 1024
+# Linux alone reads what is in memory and nothing else; not every C library lets it be asked.
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 # How long a redirect is answered again without asking; far below what presigned URLs live.
 _REDIRECT_SECONDS = 60
 
@@ -139,13 +140,13 @@ async def _local(
 
 def _read_cached(path: Path, start: int, length: int) -> bytes | bytearray | None:
     """What the kernel has in memory, without waiting; None for what it must fetch. A thread would cost a third more."""
-    if sys.platform != "linux":
+    if _NOWAIT is None:
         return None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         content = bytearray(length)
-        return content if os.preadv(descriptor, [content], start, os.RWF_NOWAIT) == length else None
-    except OSError:  # EAGAIN, or EOPNOTSUPP of a file system that cannot say
+        return content if os.preadv(descriptor, [content], start, _NOWAIT) == length else None
+    except (OSError, NotImplementedError):  # EAGAIN, or a file system or kernel that cannot say
         return None
     finally:
         os.close(descriptor)

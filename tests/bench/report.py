@@ -19,7 +19,7 @@ def rows(measurements: Iterable[Measurement]) -> list[str]:
     found = []
     for title, group in itertools.groupby(measurements, lambda one: one.title):
         ones = list(group)
-        bar = next((one.bar for one in ones if one.bar), "")
+        bar = ", ".join(dict.fromkeys(one.bar for one in ones if one.bar))
         if bar or any(one.unit == RATIO for one in ones):
             found.append(f"| {title} | {bar} | {', '.join(map(_figure, ones))} |")
     return found

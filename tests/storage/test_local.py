@@ -180,6 +180,20 @@ async def test_a_directory_that_went_away_is_unavailable_and_not_empty(store: Bl
             await attempt
 
 
+async def test_where_it_cannot_be_seen_whether_there_is_a_link_no_path_is_given(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> os.stat_result:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    await put(store, KEY, b"content")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", broken)
+        with pytest.raises(OSError, match="Input/output error"):
+            store.path(KEY)
+    assert store.path(KEY) is not None
+
+
 async def test_links_in_the_tree_are_not_followed(store: BlobStore, root: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

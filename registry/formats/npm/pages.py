@@ -68,7 +68,7 @@ async def manifest(context: Context) -> web.StreamResponse:
         if version is None:
             raise NotFound("404 Package Not Found")
         rows = await packages.list_manifests(db, [outline.ids[version]])
-        if not {(row.id, row.revision) for row in rows} & {*outline.marks}:
+        if not rows or (rows[0].id, rows[0].revision) not in outline.marks:
             raise Torn
         return rows[0], outline.moved_at
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import errno
 import os
-import sys
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -10,6 +10,7 @@ import pytest
 from registry import tree
 from registry.access import AccessLevel
 from registry.model import Project
+from registry.server import files
 from registry.settings import Settings
 from tests.formats.pypi.pages import base, delete, put, sha256
 from tests.people import OPERATOR, People, Person
@@ -211,9 +212,14 @@ async def test_a_listed_file_whose_object_is_missing_is_404(
         assert 404 == answer.status, (method, headers)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reads what is in memory without waiting")
-async def test_what_the_kernel_has_forgotten_is_read_from_the_disk(
-    people: People, project: Project, developer: Person, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(files._NOWAIT is None, reason="nothing here reads what is in memory and nothing else")
+@pytest.mark.parametrize("refusal", [BlockingIOError, NotImplementedError, OSError(errno.EOPNOTSUPP, "not supported")])
+async def test_what_the_kernel_does_not_have_in_memory_is_read_from_the_disk(
+    people: People,
+    project: Project,
+    developer: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: BaseException | type[BaseException],
 ) -> None:
     url = await put_file(developer, project)
     read = os.preadv
@@ -222,14 +228,22 @@ async def test_what_the_kernel_has_forgotten_is_read_from_the_disk(
     def forgetful(descriptor: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
         asked.append(flags)
         if len(asked) == 1:
-            raise BlockingIOError
+            raise refusal
         return read(descriptor, buffers, offset, flags) - (len(asked) == 2)
 
     monkeypatch.setattr(os, "preadv", forgetful)
     for _ in range(3):
         got = await people.anonymous.get(url)
         assert (200, SMALL) == (got.status, await got.read())
-    assert [os.RWF_NOWAIT] * 3 == asked
+    assert [files._NOWAIT] * 3 == asked
+
+
+async def test_where_that_cannot_be_asked_files_are_read_all_the_same(
+    people: People, project: Project, developer: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_NOWAIT", None)
+    got = await people.anonymous.get(await put_file(developer, project))
+    assert (200, SMALL) == (got.status, await got.read())
 
 
 async def test_a_file_that_is_shorter_than_it_should_be_is_503(
